@@ -1,1 +1,1 @@
-"""The upstreams: each describes requests and translates answers; none does IO."""
+"""The upstreams: they describe requests and translate answers, without IO."""

@@ -1,6 +1,6 @@
-"""What kind of answer came, by its label, its first bytes and what was asked. Pure.
+"""Classifies an answer by its label, its first bytes and the request. Pure.
 
-Labels are wrong now and then: streams labelled as JSON or as a page, JSON labelled as a page.
+Labels are sometimes wrong: streams labelled as JSON or as a page, JSON labelled as a page.
 """
 
 from typing import Final, Literal
@@ -9,11 +9,13 @@ from jarvis_proxy.wire.google_verbs import STREAM
 from jarvis_proxy.wire.headers import media_type
 
 First = Literal["events", "json", "markup", "other"]
-"""What the first bytes of an answer look like."""
+"""What an answer's first bytes look like."""
 
 Kind = Literal["events", "whole", "copy", "page"]
-"""How an answer is relayed: as a stream of events, read whole first, copied as it arrives; or not
-at all, as it is a gateway's page."""
+"""How to relay an answer.
+
+As a stream of events, read whole first, or copied as it arrives. A gateway's page is not relayed.
+"""
 
 ANSWERS_JSON: Final = frozenset(
     {
@@ -31,7 +33,7 @@ ANSWERS_JSON: Final = frozenset(
         "responses/input_tokens",
     }
 )
-"""Endpoints that answer with JSON, or with events where a stream was asked for; nothing else."""
+"""Endpoints that only answer with JSON, or with events if a stream was requested."""
 
 _STREAMS: Final = (ANSWERS_JSON - {"embeddings", "messages/count_tokens", "moderations"}) | {
     STREAM,
@@ -48,12 +50,12 @@ _LOOKED_AT: Final = 4096
 
 
 def streams_events(endpoint: str) -> bool:
-    """Return whether *endpoint* answers ``"stream": true`` with events; speech has sound."""
+    """Return whether *endpoint* answers ``"stream": true`` with events; speech sends audio."""
     return endpoint in _STREAMS
 
 
 def first_bytes(data: bytes) -> First | None:
-    """Return what the beginning of an answer looks like; None: more of it is needed."""
+    """Return what an answer's beginning looks like, None if more bytes are needed."""
     text = data.removeprefix(_BOM)
     if len(text) < len(_BOM) and _BOM.startswith(text):
         return None
@@ -74,18 +76,18 @@ def first_bytes(data: bytes) -> First | None:
 
 
 def is_looked_at(content_type: str, endpoint: str, *, asked: bool) -> bool:
-    """Return whether the first bytes matter; else the answer is copied.
+    """Return whether to inspect the first bytes; otherwise the answer is copied.
 
-    *asked*: the client asked for a stream of events.
+    *asked*: the client requested a stream of events.
     """
     label = media_type(content_type)
     return asked or endpoint in ANSWERS_JSON or label == _JSON or label.startswith("text/")
 
 
 def kind_of(first: First | None, content_type: str, endpoint: str, *, asked: bool) -> Kind:
-    """Return how an answer that begins with *first* is relayed; None: nothing came.
+    """Return how to relay an answer that begins with *first*; None means an empty answer.
 
-    *asked*: the client asked for a stream of events.
+    *asked*: the client requested a stream of events.
     """
     label = media_type(content_type)
     is_json_only = endpoint in ANSWERS_JSON
@@ -96,18 +98,18 @@ def kind_of(first: First | None, content_type: str, endpoint: str, *, asked: boo
     if first == "json" or label == _JSON:
         return "whole"
     if is_json_only:
-        # Without the end of a stream it will be an error: passed on as it is, it would look to
-        # SDKs like an empty answer.
+        # Treat this as a stream, which will fail for lack of an end: passed on unchanged, it would
+        # look like an empty answer to SDKs.
         return "events" if asked and first == "other" and label != _PAGE else "page"
     if label == _PAGE:
-        # Files, and texts of servers that label all they say as a page.
+        # Files, and texts from servers that label everything as a page.
         is_text = first == "other" and endpoint.startswith("audio/")
         return "copy" if is_text or endpoint.endswith("/content") else "page"
     return "whole" if label.startswith("text/") and label != _SSE else "copy"
 
 
 def is_json_under_another_label(first: First | None, content_type: str, endpoint: str) -> bool:
-    """Return whether a whole answer is JSON and SDKs would not know it by its label."""
+    """Return whether a whole answer is JSON that SDKs would not recognise by its label."""
     label = media_type(content_type)
     if first != "json" or label == _JSON or label.endswith("+json"):
         return False

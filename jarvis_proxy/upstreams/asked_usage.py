@@ -1,7 +1,7 @@
-"""Usage that the proxy asks for itself: for keys whose tokens are counted. Pure.
+"""Requests usage on the proxy's own behalf, for keys with token limits. Pure.
 
-OpenAI-compatible streams report usage in one more chunk, and only if the request says so. The
-client that did not ask does not get that chunk.
+OpenAI-compatible streams report usage in an additional chunk, and only on request. If the client
+did not request it, it does not get that chunk.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create (`stream_options`; read 2026-11).
 """
@@ -35,7 +35,7 @@ _OURS: Final = frozenset(
         "x_groq",
     }
 )
-"""Fields of a chunk with usage only. One with others, such as citations, stays without it."""
+"""The fields of a chunk that only reports usage; a chunk with others only loses its usage."""
 _REFUSAL: Final = re.compile(
     rb"stream_options|include_usage|extra (?:input|field|param)"
     rb"|(?:unknown|unrecogni[sz]ed|unsupported|unexpected|invalid)\W.{0,40}(?:param|field|argument|key)",
@@ -53,10 +53,10 @@ _OPTIONS: Final = msgspec.json.Decoder(_Options)
 
 
 def asking_for_usage(endpoint: str, body: bytes) -> bytes | None:
-    """Return *body*, that of a stream, with a request for usage; None if it has one already.
+    """Return *body*, of a stream, with a request for usage; None if it already has one.
 
-    Also None where *endpoint* knows no such request, or ``stream_options`` is no object: that is
-    the upstream's to refuse.
+    Also None if *endpoint* has no such option, or if ``stream_options`` is no object: the upstream
+    judges that.
     """
     if endpoint not in _ENDPOINTS:
         return None
@@ -72,7 +72,7 @@ def asking_for_usage(endpoint: str, body: bytes) -> bytes | None:
 
 
 def refuses_usage(status: int, body: bytes) -> bool:
-    """Return whether an upstream's refusal may be about the proxy's request for usage."""
+    """Return whether an upstream's refusal may concern the proxy's request for usage."""
     return status in (400, 404, 422, 501) and _REFUSAL.search(body) is not None
 
 
@@ -83,14 +83,15 @@ class UnaskedUsageStream(PassthroughStream):
 
     def __init__(self, kind: StreamKind) -> None:
         super().__init__(kind)
-        self._ends_in_cr = False  # what was taken out, and its LF has not come
+        # The removed event ended in CR; an LF may follow.
+        self._ends_in_cr = False
 
     def feed(self, data: bytes) -> bytes:
-        """Return what ``PassthroughStream`` returns, without usage. Raises as it does."""
+        """Return the result of ``PassthroughStream`` without usage. Raises as it does."""
         return self._without_usage(partial(super().feed, data))
 
     def feed_eof(self) -> bytes:
-        """Return what ``PassthroughStream`` returns, without usage. Raises as it does."""
+        """Return the result of ``PassthroughStream`` without usage. Raises as it does."""
         return self._without_usage(super().feed_eof)
 
     def _without_usage(self, read: Callable[[], bytes]) -> bytes:
@@ -112,7 +113,7 @@ class UnaskedUsageStream(PassthroughStream):
 
 
 def _kept(block: bytes) -> bytes:
-    """Return what the client gets of one event."""
+    """Return the part of one event that the client gets."""
     if b'"usage"' not in block:
         return block
     lines = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")

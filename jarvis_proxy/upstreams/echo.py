@@ -1,7 +1,7 @@
-"""`jarvis-echo`: the embedded model that says the last user message again. Pure.
+"""`jarvis-echo`: the embedded model that repeats the last user message. Pure.
 
-It needs no key and no network, so that a newcomer, an uptime monitor or a doctor can try the whole
-path free of charge. It answers in OpenAI's form like an upstream would, and is relayed like one.
+It needs no key and no network, so that new users, uptime monitors and the doctor can try the whole
+path free of charge. It answers in OpenAI's form, and is relayed like an upstream.
 """
 
 import re
@@ -31,9 +31,9 @@ _WORD: Final = re.compile(r"\S+\s*|\s+")
 _MAX_PACED_SECONDS: Final = 3.0
 _PACE_SECONDS: Final = 0.03
 _MAX_TEXT: Final = 100_000
-"""Characters in all messages."""
+"""Most characters in all messages."""
 _MAX_PIECES: Final = 1000
-"""A longer answer has several words in a chunk: all chunks are held, and each takes 250 bytes."""
+"""Most chunks: longer answers have several words each, as every chunk takes 250 bytes."""
 
 
 class _Message(msgspec.Struct):
@@ -61,7 +61,7 @@ class EchoReply:
 
 
 class EchoUpstream:
-    """The embedded upstream: describes its request like every other one."""
+    """The embedded upstream: it describes its request like every other one."""
 
     __slots__ = ("name",)
 
@@ -78,7 +78,7 @@ class EchoUpstream:
         """Return the exchange for a chat call.
 
         Raises:
-            ProxyError: 400 `unsupported_endpoint`, echo only chats.
+            ProxyError: 400 `unsupported_endpoint`, the endpoint is not chat.
         """
         if call.endpoint not in _SERVED:
             raise ProxyError(
@@ -93,7 +93,7 @@ class EchoUpstream:
 
 
 class ResponseWriting(Protocol):
-    """Writes a response of one message: what it is whole, and the events that tell of it."""
+    """Writes a response with one message, as JSON and as its events."""
 
     def __call__(
         self, response: ResponseObject, words: list[str], usage: ChatUsage
@@ -109,7 +109,7 @@ def reply(
     write: ResponseWriting,
     endpoint: str = "chat/completions",
 ) -> EchoReply:
-    """Return the echo of a request to one of the two endpoints that are served.
+    """Return the echo of a request to one of the two supported endpoints.
 
     *write* makes the answer of ``responses``.
 
@@ -155,7 +155,7 @@ def reply(
 
 
 def _gathered(words: list[str]) -> list[str]:
-    """Return *words*, several in one where there are very many."""
+    """Return *words*, joined to groups if there are very many."""
     count = -(-len(words) // _MAX_PIECES)
     if count <= 1:
         return words
@@ -173,7 +173,8 @@ def _too_long(param: str) -> ProxyError:
 
 def _decode(body: bytes, param: str) -> _EchoRequest:
     if exceeds_values(body, 2 * _MAX_TEXT):
-        raise _too_long(param)  # it would take up to thirty times its size
+        # It could take up to thirty times its size.
+        raise _too_long(param)
     try:
         request = surrogates.decode(_REQUEST, body)
         if param == "input":

@@ -1,7 +1,7 @@
-"""The spellings in which OpenAI-compatible upstreams put an error in place of an answer. Pure.
+"""The forms in which OpenAI-compatible upstreams send an error instead of an answer. Pure.
 
-Found by what is missing: an object that holds a part of an answer is an answer, whatever else it
-says. Of the others, these are errors (read 2026-11):
+An object with any part of an answer is an answer, whatever else it holds. Of the others, these are
+errors (read 2026-11):
 
 - ``{"error": ...}``: OpenAI and most; an object, a text, or true with other fields around it;
 - ``{"base_resp": {"status_code": ..., "status_msg": ...}}``: MiniMax;
@@ -79,9 +79,9 @@ _DEEPEST: Final = 4
 
 
 class SpokenError(msgspec.Struct):
-    """An error's fields, of any type: none of which may hide the rest.
+    """An error's fields, of any type, so that a wrong type hides none of the others.
 
-    *status* is a second code, where an upstream gives both.
+    *status* is a second code if an upstream gives both.
     """
 
     message: object = None
@@ -92,14 +92,15 @@ class SpokenError(msgspec.Struct):
 
 
 def is_answer(fields: Fields) -> bool:
-    """Return whether *fields* hold a part of an answer, which may be an empty text."""
+    """Return whether *fields* contain a part of an answer, which may be an empty text."""
     if fields.get("object") == "response":
-        return True  # a failed one holds its error, in a form that clients know
+        # A failed response contains its error in a form that clients know.
+        return True
     return isinstance(fields.get("text"), str) or any(items_of(fields.get(n)) for n in _PARTS)
 
 
 def find_error(fields: Fields) -> SpokenError | None:
-    """Return the error that an object without a part of an answer holds; None: it holds none."""
+    """Return the error in an object without a part of an answer, None if it has none."""
     if (error := _stated(fields)) is not None:
         return error
     is_error = "error" in (fields.get("object"), fields.get("type")) or _speaks_of_failure(fields)
@@ -107,12 +108,12 @@ def find_error(fields: Fields) -> SpokenError | None:
 
 
 def read_error(fields: Fields) -> SpokenError:
-    """Return the error that an object is, as a status or an event's name says."""
+    """Return an object as an error, if a status or an event's name says that it is one."""
     return _stated(fields) or _spoken(fields)
 
 
 def _stated(fields: Fields) -> SpokenError | None:
-    """Return the error in a field of its own."""
+    """Return the error that is in a field of its own."""
     for name in ("error", "Error", "errors"):
         if (error := _inner(fields.get(name), fields)) is not None:
             return error
@@ -136,7 +137,8 @@ def _inner(value: object, outer: Fields) -> SpokenError | None:
     if isinstance(value, str):
         own = _spoken(outer)
         if value and own.message is not None and len(value) <= len(str(own.message)):
-            return own  # `"error": "Too Many Requests", "message": "..."`
+            # For example `"error": "Too Many Requests", "message": "..."`.
+            return own
         return SpokenError(value, None, own.param, own.code, own.status) if value else None
     return _spoken(outer) if value else None
 
@@ -158,7 +160,7 @@ def _speaks_of_failure(fields: Fields) -> bool:
         return True
     if fields.get("detail") not in (None, "", [], {}):
         return True
-    # Without other fields that could make it something else.
+    # Require that no other field could make it something else.
     is_alone = fields.keys() <= {*_MESSAGES, *_CODES, "type", "param", "request_id", "requestId"}
     return is_alone and not codes and _message(fields) is not None
 
@@ -190,7 +192,7 @@ def _spoken(fields: Fields, outer: Fields | None = None) -> SpokenError:
 
 
 def _codes(fields: Fields) -> list[object]:
-    """Return what may be codes; `status` is one only as a number, else a word such as "error"."""
+    """Return possible codes; `status` is one only as a number, not as a word such as "error"."""
     found = [(name, fields[name]) for name in _CODES if fields.get(name) is not None]
     return [code for name, code in found if name != "status" or _is_status(code)]
 
@@ -202,7 +204,7 @@ def _is_status(code: object) -> bool:
 
 
 def _message(fields: Fields) -> object:
-    """Return the first text among the fields that hold messages, looking into what they hold."""
+    """Return the first text in the fields for messages, including nested ones."""
     found: list[object] = [fields.get(name) for name in _MESSAGES]
     for _ in range(_DEEPEST):
         for value in found:

@@ -1,4 +1,4 @@
-"""Events of OpenAI-compatible streams, looked into: choices, usage, errors. Pure."""
+"""Reads choices, usage and errors from events of OpenAI-compatible streams. Pure."""
 
 from typing import Final, Literal
 
@@ -15,11 +15,11 @@ from jarvis_proxy.upstreams.openai_errors import (
 from jarvis_proxy.upstreams.openai_usage import OpenAIUsage, UsageHolder, read_usage, usage_in
 
 StreamKind = Literal["chat", "responses", "other"]
-"""By which rules a stream is complete."""
+"""The rules by which a stream is complete."""
 
 NO_ERROR: Final = msgspec.Raw()
 _BROKEN: Final = "error"
-"""The finish reason that OpenRouter gives a choice whose provider failed."""
+"""OpenRouter's finish reason for a choice whose provider failed."""
 
 
 class FrameChoice(msgspec.Struct, gc=False):
@@ -32,20 +32,20 @@ class FrameChoice(msgspec.Struct, gc=False):
 
 
 class FrameResponse(msgspec.Struct):
-    """A response, as its first and last events hold it."""
+    """A response in its first and last events."""
 
     usage: OpenAIUsage | None = None
     error: msgspec.Raw = NO_ERROR
 
 
 class BaseResp(msgspec.Struct):
-    """MiniMax' status of the call: 0 is success."""
+    """MiniMax's status of the call; 0 is success."""
 
     status_code: int = 0
 
 
 class OpenAIFrame(msgspec.Struct, gc=False):
-    """What is looked for in an event; decoding it also proves that the event is JSON."""
+    """The relevant fields of an event; decoding it also proves that the event is valid JSON."""
 
     choices: list[FrameChoice] | None = None
     usage: OpenAIUsage | None = None
@@ -56,7 +56,7 @@ class OpenAIFrame(msgspec.Struct, gc=False):
     base_resp: BaseResp | None = None
 
     def tokens(self) -> TokenUsage | None:
-        """Return the usage that it reports, None where it reports none."""
+        """Return the usage in the event, None if it has none."""
         usage = self.usage
         if usage is None and self.x_groq is not None:
             usage = self.x_groq.usage
@@ -68,12 +68,12 @@ class OpenAIFrame(msgspec.Struct, gc=False):
 
 
 class OddOpenAIFrame(OpenAIFrame):
-    """An event with fields of types that nobody expects: what can be read of it."""
+    """An event with fields of unexpected types: those fields that can be read."""
 
     counted: TokenUsage | None = None
 
     def tokens(self) -> TokenUsage | None:
-        """Return the usage that could be read."""
+        """Return the usage, as far as it could be read."""
         return self.counted
 
 
@@ -82,10 +82,10 @@ FRAMES: Final = msgspec.json.Decoder(list[OpenAIFrame])
 
 
 def read_frame(payload: bytes) -> OpenAIFrame:
-    """Return what an event holds: strictly where that goes, else field by field.
+    """Return an event's fields: decoded strictly if possible, otherwise field by field.
 
     Raises:
-        ProxyError: 502 `upstream_bad_frame`, it is not a JSON object that an official SDK reads.
+        ProxyError: 502 `upstream_bad_frame`, no JSON object that an official SDK reads.
     """
     if is_swarm(payload):
         raise bad_frame()
@@ -137,7 +137,7 @@ def _fails(base_resp: Fields) -> bool:
 
 
 def is_odd(frame: OpenAIFrame, kind: StreamKind) -> bool:
-    """Return whether *frame* may be an error in place of a part of the answer."""
+    """Return whether *frame* may be an error instead of a part of the answer."""
     if frame.error is not NO_ERROR:
         return True
     if frame.base_resp is not None and frame.base_resp.status_code:
@@ -148,15 +148,15 @@ def is_odd(frame: OpenAIFrame, kind: StreamKind) -> bool:
 
 
 def error_of(frame: OpenAIFrame, payload: bytes, event: str, kind: StreamKind) -> ProxyError | None:
-    """Return the error that an event is in place of a part of the answer, or None.
+    """Return the error in an event that is no part of the answer, or None.
 
-    *event* is its name, if it has one; *payload* its data, from which *frame* was read.
+    *event* is its name, if it has one; *payload* is its data, from which *frame* was read.
     """
     if event != "error" and not is_odd(frame, kind):
         return None
     fields = fields_of(loads(payload.decode("utf-8", "replace").encode()))
     if event != "error" and not _stands_alone(frame, fields, kind):
-        # Something else of the stream: only what says that it is an error counts.
+        # This is another event of the stream, so only an explicit error counts.
         fields = {name: fields.get(name) for name in ("error", "base_resp")}
     return read_error_value(fields) if event == "error" else error_from_value(fields)
 
@@ -168,7 +168,7 @@ def _stands_alone(frame: OpenAIFrame, fields: Fields, kind: StreamKind) -> bool:
 
 
 def broken_choice(choice: FrameChoice) -> ProxyError | None:
-    """Return the error of a choice that ended with one, which says so as its finish reason."""
+    """Return the error of a choice whose finish reason says that it failed."""
     if choice.finish_reason != _BROKEN:
         return None
     return error_from_object(bytes(choice.error))

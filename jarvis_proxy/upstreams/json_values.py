@@ -1,6 +1,6 @@
-"""JSON as the official SDKs read it, which is more than the standard allows. Pure.
+"""Parses JSON like the official SDKs, which accept more than the standard allows. Pure.
 
-Python's reads halves of surrogate pairs, ``NaN`` and ``Infinity``; Node's reads the halves too.
+Python's SDK accepts lone surrogates, ``NaN`` and ``Infinity``; Node's accepts lone surrogates.
 """
 
 import json
@@ -14,14 +14,14 @@ from jarvis_proxy.wire.json_limits import exceeds_values
 
 Fields = Mapping[str, object]
 LARGE: Final = 1024 * 1024
-"""Bytes of JSON that take little memory as objects, whatever they hold."""
+"""Bytes of JSON whose decoded form takes little memory, whatever its content."""
 _MOST_VALUES: Final = 3_000_000
-"""More than any answer has: each takes up to fifty times its bytes."""
+"""More values than any answer has: each takes up to fifty times its size."""
 _RAW_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def is_swarm(data: bytes) -> bool:
-    """Return whether *data* holds so many values that it must not be decoded."""
+    """Return whether *data* has too many values to be decoded."""
     return len(data) > LARGE and exceeds_values(data, _MOST_VALUES)
 
 
@@ -29,7 +29,7 @@ def loads(data: bytes) -> object:
     """Return the value of *data*.
 
     Raises:
-        ValueError: no official SDK would read it either, or it is nested too deeply or too large.
+        ValueError: no official SDK would parse it either, or it is nested too deeply or too large.
     """
     if is_swarm(data):
         raise ValueError("these are too many values")
@@ -44,24 +44,25 @@ def loads(data: bytes) -> object:
 
 
 def dumps(value: object) -> bytes:
-    """Return *value* as JSON in ASCII: halves of surrogate pairs stay what they were."""
+    """Return *value* as ASCII JSON, which keeps lone surrogates."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 
 def fields_of(value: object) -> Fields:
-    """Return *value* if it is an object, else one without fields."""
+    """Return *value* if it is an object, otherwise an empty one."""
     return cast(Fields, value) if isinstance(value, dict) else {}
 
 
 def items_of(value: object) -> list[object]:
-    """Return *value* if it is a list, else an empty one."""
+    """Return *value* if it is a list, otherwise an empty one."""
     return value if isinstance(value, list) else []
 
 
 def edited(body: bytes, edit: Callable[[dict[str, msgspec.Raw]], bool]) -> bytes:
-    """Return *body* after *edit* has changed its fields, if it has; else, or if unread, *body*.
+    """Return *body* with its fields changed by *edit*; *body* itself if nothing changed.
 
-    What *edit* leaves keeps its very bytes. It returns whether it has changed anything.
+    Unchanged fields keep their bytes. *edit* returns whether it changed anything. Invalid JSON is
+    returned unchanged.
     """
     try:
         try:
@@ -74,4 +75,5 @@ def edited(body: bytes, edit: Callable[[dict[str, msgspec.Raw]], bool]) -> bytes
         fields = _RAW_FIELDS.decode(hidden.body)
         return hidden.restore(msgspec.json.encode(fields)) if edit(fields) else body
     except (ValueError, RecursionError):
-        return body  # the upstream says what is wrong with it
+        # The upstream reports what is wrong with it.
+        return body

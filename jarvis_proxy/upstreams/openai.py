@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible upstream: the request goes on as it came, the answer comes back so. Pure.
+"""Any OpenAI-compatible upstream: request and answer pass unchanged. Pure.
 
 Source: https://platform.openai.com/docs/api-reference (read 2026-11).
 """
@@ -36,14 +36,16 @@ from jarvis_proxy.wire.response_events import SequenceNumbers
 _ANSWER: Final = msgspec.json.Decoder(AnswerUsage)
 _LONGEST_ERROR: Final = 64 * 1024
 _PARTS: Final = (b'"choices"', b'"output"', b'"data"', b'"results"')
-"""With one of these and usage it is an answer: no need to look closer."""
+"""An answer with one of these and usage needs no closer look."""
 
 
 class PassthroughExchange:
-    """One request passed on. Changed are only the model's name, where an alias says so, and
-    whether usage is asked for, where the key's tokens are counted.
+    """One request that is passed on.
 
-    *instead* gives another exchange for the call after a refusal, where there is one.
+    Only two things may change: the model's name, if it is an alias, and whether usage is requested,
+    if the key's tokens are counted.
+
+    *instead* returns another exchange for the call after a refusal, if there is one.
     """
 
     __slots__ = (
@@ -71,11 +73,12 @@ class PassthroughExchange:
         self._upstream = upstream
         self._instead = instead
         self._call = call
-        # Elsewhere `error` and its like are fields of good answers, such as a batch's.
+        # On other endpoints, `error` and similar are fields of good answers, such as a batch's.
         self._is_judged = call.method == "POST" and call.endpoint in INFERENCE
         self._body = b""
         self._weight = 0 if body is call.body else len(body)
-        self._plain: bytes | None = None  # the body without the proxy's request for usage
+        # The body without the proxy's request for usage.
+        self._plain: bytes | None = None
         if call.counts_tokens and call.stream:
             asking = asking_for_usage(call.endpoint, body)
             if asking is not None:
@@ -87,44 +90,45 @@ class PassthroughExchange:
 
     @property
     def weight(self) -> int:
-        """Return the size of the body, where it is not the call's own."""
+        """Return the size of the body, unless it is the call's own."""
         return self._weight
 
     @property
     def partial_usage(self) -> TokenUsage | None:
-        """Return what ``usage`` says: an answer in one piece is there, or nothing is known."""
+        """Return the same as ``usage``: a whole answer is complete or unknown."""
         return self.usage
 
     def translate_error(
         self, status: int, headers: Mapping[str, str], body: bytes
     ) -> ProxyError | None:
-        """Return an error where the proxy is at fault; else None: the upstream's is sent on."""
+        """Return an error if the proxy is at fault; None passes the upstream's own error on."""
         if status != 401:
             return None
         refusal, _ = read_refusal(status, headers.get("Content-Type", ""), body)
         return auth_failed(self._upstream, refusal.reason or refusal.message)
 
     def recover(self, status: int, body: bytes) -> Exchange | None:
-        """Return the request as it came where the proxy's request for usage may be what is refused.
+        """Return the original request, if the refusal may concern the proxy's request for usage.
 
-        Nothing else that is passed on is changed to please an upstream.
+        Nothing else that is passed on is changed after a refusal.
         """
         if self._plain is None or not refuses_usage(status, body):
             return None if self._instead is None else self._instead(status, body)
         headers = dict(self._call.headers)
         if "idempotency-key" in headers:
-            headers["idempotency-key"] += "-2"  # the same key stands for the same body
+            # A key must always go with the same body.
+            headers["idempotency-key"] += "-2"
         call = msgspec.structs.replace(self._call, counts_tokens=False, headers=headers)
         return PassthroughExchange(self._upstream, call, self._plain)
 
     def translate_reply(self, body: bytes, index: int = 0) -> None:
-        """Take the answer and note its usage.
+        """Read the answer and note its usage.
 
         Raises:
-            ProxyError: it is an error, though its status is good.
+            ProxyError: the answer is an error despite its status.
         """
         self._body = body
-        # Only an answer that counts tokens is decoded, and of it only the counts.
+        # Only an answer with token counts is decoded, and only these counts.
         if b'"usage"' in body:
             self.usage = _usage(body)
         is_plain = self.usage is not None and any(part in body for part in _PARTS)
@@ -134,7 +138,7 @@ class PassthroughExchange:
                 raise error
 
     def as_stream(self, numbers: SequenceNumbers | None, *, asks_usage: bool) -> bytes | None:
-        """Return the whole answer as the stream that was asked for; None: it is not one."""
+        """Return the whole answer as the requested stream, None if it has another form."""
         try:
             answer = fields_of(loads(self._body))
         except ValueError:
@@ -146,13 +150,13 @@ class PassthroughExchange:
         return response_stream(answer, numbers or SequenceNumbers())
 
     def answer(self) -> bytes:
-        """Return the upstream's very bytes."""
+        """Return the upstream's bytes unchanged."""
         return self._body
 
     def stream_translator(
         self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> PassthroughStream:
-        """Return a watcher that passes events on."""
+        """Return a stream translator that passes events on unchanged."""
         kind = stream_kind(self._call.endpoint)
         return PassthroughStream(kind) if self._plain is None else UnaskedUsageStream(kind)
 
@@ -169,7 +173,7 @@ def _usage(body: bytes) -> TokenUsage | None:
 
 
 class OpenAIUpstream:
-    """OpenAI, or anything whose requests go on as they came; *folder* stands before each path."""
+    """An upstream whose requests pass unchanged, such as OpenAI; *folder* precedes each path."""
 
     __slots__ = ("_folder", "name")
 
@@ -197,8 +201,8 @@ class OpenAIUpstream:
     ) -> PassthroughExchange:
         """Return the exchange that passes *call* on, of the class *exchange*.
 
-        *instead* gives another exchange for it after a refusal, where there is one. *body* goes in
-        place of the call's own.
+        *instead* returns another exchange for it after a refusal, if there is one. *body* replaces
+        the call's own.
         """
         if self._folder:
             call = msgspec.structs.replace(call, endpoint=self._folder + call.endpoint)

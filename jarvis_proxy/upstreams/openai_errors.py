@@ -1,4 +1,4 @@
-"""Errors that OpenAI-compatible upstreams put in place of an answer. Pure.
+"""Errors that OpenAI-compatible upstreams send instead of an answer. Pure.
 
 Source: https://platform.openai.com/docs/guides/error-codes (read 2026-11).
 """
@@ -44,29 +44,29 @@ _MINIMAX: Final = {
     2049: 401,
     2056: 429,
 }
-"""MiniMax' own codes that are about its key or its limits, and what they would be as a status.
+"""MiniMax's own codes about its key or its limits, with their HTTP status.
 
 Source: https://platform.minimax.io/docs/api-reference/errorcode (read 2026-11).
 """
 
 
 def redacted(message: str) -> str:
-    """Return *message* without anything that looks like a key, cut to a sane length."""
+    """Return *message* without anything that looks like a key, limited in length."""
     return _SECRETS.sub(REDACTED, message)[:_MAX_MESSAGE]
 
 
 def redact_bytes(body: bytes) -> bytes:
-    """Return an error's *body* as it is, except what looks like a key."""
+    """Return an error's *body* unchanged except for what looks like a key."""
     return _SECRETS_IN_BYTES.sub(REDACTED.encode(), body)
 
 
 def error_from_body(body: bytes) -> ProxyError:
-    """Return the error that a JSON answer with a status of 400 or above speaks of."""
+    """Return the error in a JSON answer with a status of 400 or above."""
     return read_error_value(_value(body))
 
 
 def error_in_answer(body: bytes) -> ProxyError | None:
-    """Return the error that a whole answer with a status of 200 is; None: it is an answer."""
+    """Return the error in a whole answer with status 200, None if it is an answer."""
     value = _value(body)
     if isinstance(value, list) and value:
         value = value[0]
@@ -74,21 +74,21 @@ def error_in_answer(body: bytes) -> ProxyError | None:
 
 
 def error_from_object(raw: bytes) -> ProxyError:
-    """Return the error that *raw*, the JSON behind ``error``, speaks of, with its HTTP status."""
+    """Return the error in *raw*, the JSON value of ``error``, with its HTTP status."""
     return error_from_value({"error": _value(raw)}) or _error(SpokenError())
 
 
 def error_from_value(value: object) -> ProxyError | None:
-    """Return the error that a decoded object speaks of, with its HTTP status; None: of none.
+    """Return the error in a decoded object, with its HTTP status; None without one.
 
-    A list stands for its first object, as with Google.
+    Of a list the first object counts, as for Google.
     """
     spoken = find_error(_object(value))
     return None if spoken is None else _error(spoken)
 
 
 def read_error_value(value: object) -> ProxyError:
-    """Return the error that a decoded value is, as a status or an event's name says."""
+    """Return a decoded value as an error, if a status or an event's name says that it is one."""
     return _error(read_error(_object(value)))
 
 
@@ -106,11 +106,12 @@ def _value(data: bytes) -> object:
 
 
 def _error(spoken: SpokenError) -> ProxyError:
-    """Return the error for the client: its status is its code where that is one, else 502."""
+    """Return the error for the client; its status is its code if that is one, otherwise 502."""
     kind, code, message = _kind(spoken.type), _code(spoken.code), _text(spoken.message)
     meant = _MINIMAX.get(spoken.code) if isinstance(spoken.code, int) else None
     if code in _KEY_REFUSED or kind == "authentication_error" or meant == 401:
-        return auth_failed("the upstream", message)  # a client would take it for its own key
+        # A client would blame its own key.
+        return auth_failed("the upstream", message)
     error = ProxyError(
         _status(kind, code, spoken.status),
         message or "The upstream reported an error.",
@@ -123,7 +124,7 @@ def _error(spoken: SpokenError) -> ProxyError:
 
 
 def _kind(value: object) -> str | None:
-    # A problem's type is an address (RFC 9457), which says nothing to a client.
+    # A problem's type is a URL (RFC 9457), which is meaningless to clients.
     text = _text(value)
     return None if text in (None, "error") or _ADDRESS.match(text or "") else text
 
@@ -131,12 +132,12 @@ def _kind(value: object) -> str | None:
 def _text(value: object) -> str | None:
     if not isinstance(value, str):
         return None
-    # Halves of surrogate pairs cannot be sent on in JSON that is UTF-8.
+    # UTF-8 JSON cannot contain lone surrogates.
     return redacted(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _code(value: object) -> str | int | None:
-    # A number that is no HTTP status says nothing to a client, and may be of any length.
+    # A number that is no HTTP status is meaningless to clients, and may be of any length.
     if isinstance(value, int | float) and 400 <= value < 600:
         return int(value)
     return _text(value)
@@ -156,9 +157,9 @@ def _status(kind: str | None, code: str | int | None, status: object) -> int:
 
 
 def auth_failed(upstream: str, reason: str | None = None) -> ProxyError:
-    """Return the error for a refused key of the proxy: the client's key is not to blame.
+    """Return the error for a refused key of the proxy, which is not the client's fault.
 
-    *reason* is what the upstream said, for the log: it is about the proxy's account.
+    *reason* is the upstream's message, for the log only: it is about the proxy's account.
     """
     error = ProxyError(
         502,

@@ -1,9 +1,9 @@
-"""Usage as OpenAI-compatible upstreams report it, wherever they put it. Pure.
+"""Reads the usage that OpenAI-compatible upstreams report, in any of its places. Pure.
 
-It is read field by field: what cannot be understood hides nothing else, and never fails a call.
+It is read field by field: an invalid field hides no other one, and never fails a call.
 
 Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11); Groq's streams
-have it in ``x_groq.usage``, Moonshot's in ``choices[0].usage``. DeepSeek and Moonshot tell cached
+have it in ``x_groq.usage``, Moonshot's in ``choices[0].usage``. DeepSeek and Moonshot report cached
 tokens in fields of usage itself: ``prompt_cache_hit_tokens``, ``cached_tokens``.
 """
 
@@ -20,20 +20,20 @@ _CACHED_TOKENS: Final = ("prompt_cache_hit_tokens", "cached_tokens")
 
 
 class CachedTokens(msgspec.Struct):
-    """The parts of the prompt's tokens that came from a cache, and that were written to it."""
+    """The prompt tokens that were read from a cache, and those that were written to it."""
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
 
 
 class ReasoningTokens(msgspec.Struct):
-    """The part of the completion's tokens that were thoughts."""
+    """The completion tokens that were thoughts."""
 
     reasoning_tokens: int | None = None
 
 
 class OpenAIUsage(msgspec.Struct):
-    """The usage fields that are counted, under chat's and under the Responses API's names."""
+    """The usage fields that are counted, by chat's and by the Responses API's names."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -47,7 +47,7 @@ class OpenAIUsage(msgspec.Struct):
     output_tokens_details: ReasoningTokens | None = None
 
     def counted(self) -> TokenUsage:
-        """Return the counts, absent ones as 0."""
+        """Return the counts; missing ones are 0."""
         cached = self.prompt_tokens_details or self.input_tokens_details
         reasoning = self.completion_tokens_details or self.output_tokens_details
         return TokenUsage(
@@ -63,20 +63,20 @@ class OpenAIUsage(msgspec.Struct):
 
 
 class UsageHolder(msgspec.Struct, gc=False):
-    """Something that may hold usage."""
+    """An object that may contain usage."""
 
     usage: OpenAIUsage | None = None
 
 
 class AnswerUsage(msgspec.Struct):
-    """The places of a whole answer, or of an event, where usage may stand."""
+    """The fields of a whole answer, or of an event, that may contain usage."""
 
     usage: OpenAIUsage | None = None
     choices: list[UsageHolder] | None = None
     x_groq: UsageHolder | None = None
 
     def counted(self) -> TokenUsage | None:
-        """Return the counts, None where there are none."""
+        """Return the counts, None if there are none."""
         usage = self.usage
         if usage is None and self.x_groq is not None:
             usage = self.x_groq.usage
@@ -86,7 +86,7 @@ class AnswerUsage(msgspec.Struct):
 
 
 def usage_in(fields: Fields) -> TokenUsage | None:
-    """Return the usage in an answer's or an event's *fields*, however odd the types in it are."""
+    """Return the usage in an answer's or an event's *fields*, even if types in it are wrong."""
     places = (
         fields,
         fields_of(fields.get("x_groq")),
@@ -97,7 +97,7 @@ def usage_in(fields: Fields) -> TokenUsage | None:
 
 
 def read_usage(value: object) -> TokenUsage | None:
-    """Return the counts in *value*, the JSON behind ``usage``; None where none can be read."""
+    """Return the counts in *value*, the JSON value of ``usage``; None if none can be read."""
     fields = fields_of(value)
     cached = _details(fields, "prompt_tokens_details", "input_tokens_details")
     reasoning = _details(fields, "completion_tokens_details", "output_tokens_details")
@@ -123,7 +123,7 @@ def _first(fields: Fields, *names: str) -> int | None:
 
 
 def _count(value: object) -> int | None:
-    """Return a number of tokens that is written as an integer, with a fraction, or as text."""
+    """Return a token count that is an integer, a float or a text; None if it is invalid."""
     if isinstance(value, str):
         if len(value) > _LONGEST_NUMBER:
             return None

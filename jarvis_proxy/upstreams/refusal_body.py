@@ -1,4 +1,4 @@
-"""The body of an upstream's refusal, of any type: JSON, a stream, a page, a line, nothing. Pure.
+"""Reads the body of an upstream's refusal: JSON, a stream, a page, a line, or nothing. Pure.
 
 Source: RFC 9457 (application/problem+json).
 """
@@ -17,15 +17,15 @@ from jarvis_proxy.wire.sse import SSEDecoder
 _LOOKED_AT: Final = 64 * 1024
 _LONGEST: Final = 300
 _NO_WORD: Final = re.compile(r"(?=\S{8})[^\s\d]*+\d\S*")
-"""Eight characters or more without a space, a digit among them."""
+"""Matches eight or more characters without a space that include a digit."""
 _UNSEEN: Final = ("script", "style")
 _UNKNOWN: Final = "The upstream reported an error."
 
 
 def read_refusal(status: int, content_type: str, body: bytes) -> tuple[ProxyError, bytes]:
-    """Return the error that a refusal with *status* ≥ 400 is, and its body for the client.
+    """Return the error in a refusal with *status* ≥ 400, and its body for the client.
 
-    A JSON object stays as it came, without keys; anything else becomes OpenAI's error object with
+    A JSON object stays unchanged except for keys; anything else becomes OpenAI's error object with
     an excerpt as its message.
     """
     status = status if status < 600 else 502
@@ -48,9 +48,9 @@ def read_refusal(status: int, content_type: str, body: bytes) -> tuple[ProxyErro
 
 
 def _passes(value: object, kind: str) -> bool:
-    """Return whether clients can read *value* as it is: every JSON object is, labelled as JSON.
+    """Return whether clients can read *value* unchanged: any JSON object, if labelled as JSON.
 
-    Under another label, only OpenAI's form is sure to be meant for them.
+    Under another label, only OpenAI's form is certainly meant for them.
     """
     fields: Fields = fields_of(value)
     if kind == "application/json":
@@ -66,7 +66,7 @@ def _value(body: bytes) -> object:
 
 
 def excerpt(text: str, *, longest: int = _LONGEST) -> str:
-    """Return the beginning of *text* on one line, without keys and without HTML."""
+    """Return the beginning of *text* on one line, without keys and HTML."""
     text = text[:_LOOKED_AT]
     if text.lstrip().startswith("<") or "</" in text or "<!" in text:
         text = html.unescape(_without_tags(text)).replace("<", " ")
@@ -76,12 +76,12 @@ def excerpt(text: str, *, longest: int = _LONGEST) -> str:
 
 
 def for_log(reason: str) -> str:
-    """Return *reason* as a log may hold it: without what could be a key, an id, or content."""
+    """Return *reason* for the log: without anything that could be a key, an id or content."""
     return _NO_WORD.sub(REDACTED, excerpt(reason))
 
 
 def _decoded(body: bytes, content_type: str) -> str:
-    """Return the text of an error's *body*; what is no text in it becomes U+FFFD."""
+    """Return the text of an error's *body*; undecodable bytes become U+FFFD."""
     try:
         return body[:_LOOKED_AT].decode(charset(content_type) or "utf-8", "replace")
     except (LookupError, ValueError):
@@ -89,13 +89,13 @@ def _decoded(body: bytes, content_type: str) -> str:
 
 
 def _first_data(body: bytes) -> bytes:
-    """Return the data of the first event in *body*, where an error came as a stream."""
+    """Return the data of the first event in *body*, if an error was sent as a stream."""
     events = SSEDecoder().feed(body[:_LOOKED_AT] + b"\n\n")
     return next((event.data for event in events if event.data != b"[DONE]"), b"")
 
 
 def _without_tags(text: str) -> str:
-    """Return what a reader sees of markup. Linear, whatever is open or nested."""
+    """Return the visible text of markup. Linear in time, whatever is open or nested."""
     first, *rest = text.split("<")
     seen, unseen = [first], ""
     for piece in rest:
@@ -106,7 +106,8 @@ def _without_tags(text: str) -> str:
                 unseen = ""
                 seen.append(after)
         elif not name or not (name[0].isalpha() or name[0] in "/!?"):
-            seen.append(f"< {piece}")  # a sign, not a tag
+            # This is a less-than sign, not a tag.
+            seen.append(f"< {piece}")
         elif name in _UNSEEN:
             unseen = name
         elif closed:

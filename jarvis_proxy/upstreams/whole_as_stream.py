@@ -1,6 +1,6 @@
-"""A whole answer where a stream was asked for, as the stream that it would have been. Pure.
+"""Converts a whole answer to the stream that was requested. Pure.
 
-Some upstreams ignore ``stream``. SDKs read no JSON there: they would see an empty answer.
+Some upstreams ignore ``stream``. SDKs parse no JSON there, so they would see an empty answer.
 
 Source: https://platform.openai.com/docs/api-reference/chat-streaming,
 https://platform.openai.com/docs/api-reference/responses-streaming (read 2026-11).
@@ -18,10 +18,10 @@ _IMAGE: Final = ("background", "output_format", "quality", "size")
 
 
 def chat_stream(answer: Fields, *, asks_usage: bool) -> bytes | None:
-    """Return a chat's or a text completion's chunks and ``[DONE]``; None: it has no choices.
+    """Return a chat or text completion's chunks and ``[DONE]``; None if it has no choices.
 
-    Usage is a separate chunk for those who asked for it. For others it stands in the chunk with the
-    finish reason, as a chunk without choices breaks some clients.
+    Clients that requested usage get it in a separate chunk. Others get it in the chunk with the
+    finish reason, because a chunk without choices breaks some clients.
     """
     choices = [
         fields for choice in items_of(answer.get("choices")) if (fields := fields_of(choice))
@@ -70,7 +70,7 @@ def _ended(choice: Fields, *, is_text: bool) -> Fields:
 
 
 def image_stream(answer: Fields) -> bytes | None:
-    """Return the event of a finished picture for each one; None: they are links, or none."""
+    """Return one event per finished picture; None if they are links, or there are none."""
     pictures = [fields_of(picture) for picture in items_of(answer.get("data"))]
     if not pictures or not all(isinstance(p.get("b64_json"), str) for p in pictures):
         return None
@@ -83,7 +83,7 @@ def image_stream(answer: Fields) -> bytes | None:
 
 
 def response_stream(answer: Fields, numbers: SequenceNumbers) -> bytes | None:
-    """Return the events of a whole response; None: it is none."""
+    """Return the events of a whole response; None if *answer* is none."""
     if not isinstance(answer.get("output"), list) and answer.get("object") != "response":
         return None
     begun = {**answer, "status": "in_progress", "output": [], "usage": None, "error": None}

@@ -1,4 +1,4 @@
-"""Content blocks of a Messages answer → events of a choice, one block after the other. Pure.
+"""Converts content blocks of a Messages answer to events of a choice, in order. Pure.
 
 Source: https://platform.claude.com/docs/en/build-with-claude/streaming (read 2026-11), and
 recorded streams.
@@ -21,10 +21,10 @@ _INPUT: Final = msgspec.json.Decoder(dict[str, object])
 
 
 class BlockContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What blocks need besides their content.
+    """What block readers need besides the content.
 
-    *tool* maps the upstream's name of a tool to the client's tool. *new_id* gives 24
-    letters and digits. *keeps_content*: the answer may have to be sent back as it came.
+    *tool* maps the upstream's name of a tool to the client's tool. *new_id* returns 24 letters and
+    digits. *keeps_content*: the answer may have to be sent back unchanged.
     """
 
     tool: Callable[[str], CalledTool] = CalledTool
@@ -33,7 +33,7 @@ class BlockContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlockReader:
-    """One content block: ``take`` gets its deltas, ``stop`` its end. This one is never shown."""
+    """One content block: ``take`` gets its deltas, ``stop`` its end. This class shows nothing."""
 
     __slots__ = ("_cited", "_content", "_keep", "_start", "kept")
 
@@ -43,10 +43,10 @@ class BlockReader:
         self._content: dict[str, list[str]] = {}
         self._cited: list[object] = []
         self.kept = 0
-        """About how many bytes it keeps."""
+        """About how many bytes the block keeps."""
 
     def take(self, delta: Fields) -> None:
-        """Take a delta."""
+        """Read a delta."""
         if not self._keep:
             return
         for name in _CONTENT:
@@ -60,7 +60,7 @@ class BlockReader:
         """End the block."""
 
     def as_sent(self) -> Fields:
-        """Return the whole block in the form in which it is sent back."""
+        """Return the whole block in the form for sending it back."""
         content = {name: "".join(pieces) for name, pieces in self._content.items()}
         block = dict(self._start)
         if partial := content.pop("partial_json", ""):
@@ -87,7 +87,7 @@ class TextBlockReader(BlockReader):
         state.say(_text(start, "text"))
 
     def take(self, delta: Fields) -> None:
-        """Pass text on; keep citations for the end of the block, whose text they are about."""
+        """Pass text on; keep citations until the end of the block whose text they concern."""
         super().take(delta)
         if delta.get("type") == "citations_delta":
             self._cite(fields_of(delta.get("citation")))
@@ -95,7 +95,7 @@ class TextBlockReader(BlockReader):
             self._state.say(_text(delta, "text"))
 
     def stop(self) -> None:
-        """Annotate the block's text with what it cites."""
+        """Annotate the block's text with its citations."""
         self._state.annotate(self._citations)
 
     def _cite(self, citation: Fields) -> None:
@@ -104,7 +104,7 @@ class TextBlockReader(BlockReader):
 
 
 class ThinkingBlockReader(BlockReader):
-    """Reasoning: shown piece by piece, sealed as a whole with its signature."""
+    """Reasoning: shown in pieces, and sealed as a whole with its signature."""
 
     __slots__ = ("_said", "_signature", "_sink", "_state")
 
@@ -125,9 +125,9 @@ class ThinkingBlockReader(BlockReader):
             self.kept += len(signature)
 
     def stop(self) -> None:
-        """Seal the block, if it is signed.
+        """Seal the block if it has a signature.
 
-        Some gateways send the signature in a separate block behind the text. Both are one.
+        Some gateways send the signature in a separate block after the text; the two are joined.
         """
         said = "".join(self._said)
         if not self._signature:
@@ -139,13 +139,14 @@ class ThinkingBlockReader(BlockReader):
 
     def _think(self, text: str) -> None:
         if text:
-            self._said.append(text)  # the signature covers all of it
+            # The signature covers all of the text.
+            self._said.append(text)
             self.kept += len(text)
             self._sink.thought(text)
 
 
 class RedactedBlockReader(BlockReader):
-    """Reasoning that nobody but the upstream can read."""
+    """Reasoning that only the upstream can read."""
 
     __slots__ = ("_state",)
 
@@ -178,12 +179,12 @@ class ToolBlockReader(BlockReader):
         self._streamed = False
         kind: Literal["function", "custom"] = "custom" if tool.wraps_text else "function"
         self._sink.call_begin(CallStart(call_id, tool.name, kind, tool.namespace))
-        # What code on the upstream's side called may have its result already.
+        # A call by code at the upstream may already have its result.
         caller = fields_of(start.get("caller")).get("type")
         state.has_call |= caller in (None, "direct")
 
     def take(self, delta: Fields) -> None:
-        """Pass a piece of the input on. A custom tool's waits: its JSON must be undone whole."""
+        """Pass a piece of the input on. A custom tool's input waits until its JSON is complete."""
         super().take(delta)
         if not (piece := _text(delta, "partial_json")):
             return
@@ -195,7 +196,7 @@ class ToolBlockReader(BlockReader):
             self._sink.call_piece(piece)
 
     def stop(self) -> None:
-        """End the call; its input may have come whole, with the beginning of the block."""
+        """End the call; its input may have arrived whole, in the start of the block."""
         given = self._start.get("input")
         if not self._streamed and given not in (None, {}, ""):
             whole = given if isinstance(given, str) else msgspec.json.encode(given).decode()
@@ -206,22 +207,22 @@ class ToolBlockReader(BlockReader):
 
 
 class ChoiceState:
-    """What the blocks of one answer share: its choice, and what is known only at its end."""
+    """State that the blocks of one answer share: its choice, and data for its end."""
 
     __slots__ = ("_said", "_start", "annotations", "has_call", "sink", "unsigned")
 
     def __init__(self, sink: AnswerSink) -> None:
         self.sink = sink
         self.has_call = False
-        """The model called a tool itself."""
+        """Whether the model itself called a tool."""
         self.unsigned = ""
-        """The text of the thinking block before, if it came without a signature."""
+        """The text of the previous thinking block, if it had no signature."""
         self.annotations: list[Annotation] = []
         self._said = 0
         self._start = 0
 
     def begin_text(self) -> None:
-        """Note where a block's text begins."""
+        """Note the position at which a block's text begins."""
         self._start = self._said
 
     def say(self, text: str) -> None:
@@ -237,15 +238,15 @@ class ChoiceState:
             self.annotations.append(Annotation(url_citation=cited))
 
     def seal(self, block: Fields) -> None:
-        """Hand a thinking block on, for the client to send back."""
+        """Pass a thinking block on, for the client to send back."""
         self.sink.seal(SealedState(ANTHROPIC, msgspec.json.encode([block]).decode()))
 
 
 def new_block(start: Fields, state: ChoiceState, context: BlockContext) -> BlockReader:
-    """Return the block that begins with *start*.
+    """Return the reader of the block that begins with *start*.
 
     Raises:
-        ProxyError: 502 `upstream_bad_frame`, a call without a name.
+        ProxyError: 502 `upstream_bad_frame`, a call has no name.
     """
     keep, kind = context.keeps_content, start.get("type")
     if kind != "thinking":
@@ -276,6 +277,6 @@ def _object(text: str) -> dict[str, object]:
 
 
 def _free_text(piece: str) -> str:
-    """Return the free text within a custom tool's JSON; JSON of another form as it is."""
+    """Return the text in a custom tool's JSON; JSON of another form is returned unchanged."""
     said = _object(piece).get("input")
     return said if isinstance(said, str) else piece

@@ -1,4 +1,4 @@
-"""Anthropic's errors as the proxy's: status, code, and how long to wait. Pure.
+"""Translates Anthropic's errors: status, code, and how long to wait. Pure.
 
 Source: https://platform.claude.com/docs/en/api/errors (read 2026-11) and recorded error answers.
 """
@@ -41,11 +41,11 @@ _SIGNATURE: Final = re.compile(
 _PARAM: Final = re.compile(r"(tools|messages)\.(\d{1,5})\b")
 _WAIT: Final = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
 _MAX_READ: Final = 8192
-"""Characters of a message that are looked at: it comes from outside."""
+"""Most characters of a message that are searched, because it comes from outside."""
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One error of the upstream: *kind* is its type, such as ``overloaded_error``."""
+    """An error of the upstream: *kind* is its type, such as ``overloaded_error``."""
 
     kind: str
     message: str
@@ -54,9 +54,9 @@ class Fault(msgspec.Struct, frozen=True):
 def translate_error(
     status: int, headers: Mapping[str, str], body: bytes, *, model: str
 ) -> ProxyError:
-    """Return the downstream error for an upstream answer with *status* ≥ 400.
+    """Return the client's error for an upstream answer with *status* ≥ 400.
 
-    *model* is the client's name for the model. ``retry_after`` is the upstream's, in seconds.
+    *model* is the client's name of the model. ``retry_after`` is the upstream's, in seconds.
     """
     fault = parse_error(body) or Fault("", "")
     error = _map(status, fault, model)
@@ -66,7 +66,7 @@ def translate_error(
 
 
 def error_in_stream(fault: Fault, *, model: str, body: bytes) -> ProxyError:
-    """Return the error for *fault*, which came as *body* behind a status of 200."""
+    """Return the error for *fault*, which arrived as *body* with a status of 200."""
     if fault.kind in _KEY_TYPES:
         return auth_failed("the upstream", redacted(fault.message))
     error = _map(_STATUS_OF_TYPE.get(fault.kind, 502), fault, model)
@@ -76,7 +76,7 @@ def error_in_stream(fault: Fault, *, model: str, body: bytes) -> ProxyError:
 
 
 def parse_error(body: bytes) -> Fault | None:
-    """Return the error in *body*, Anthropic's or a compatible server's; None: it holds none."""
+    """Return the error in *body*, of Anthropic or a compatible server, None without one."""
     try:
         fields = fields_of(loads(body))
     except ValueError:
@@ -85,13 +85,13 @@ def parse_error(body: bytes) -> Fault | None:
 
 
 def fault_in(fields: Mapping[str, object]) -> Fault | None:
-    """Return the error that an object holds; None: it holds none."""
+    """Return the error in an object, None if it has none."""
     found = find_error(fields)
     return None if found is None else _fault(found)
 
 
 def read_fault(fields: Mapping[str, object]) -> Fault:
-    """Return the error that an object is, as a status or an event's name says."""
+    """Return an object as an error, if a status or an event's name says that it is one."""
     return _fault(read_error(fields))
 
 
@@ -102,13 +102,13 @@ def _fault(found: SpokenError) -> Fault:
 
 
 def message_of(body: bytes) -> str:
-    """Return the upstream's own words in an error body, or ``""``; not for the client's eyes."""
+    """Return the upstream's message in an error body, or ``""``; clients must not see it."""
     fault = parse_error(body)
     return "" if fault is None else fault.message
 
 
 def is_signature_fault(message: str) -> bool:
-    """Return whether *message* says that thinking blocks are missing, foreign or changed."""
+    """Return whether *message* is about missing, foreign or changed thinking blocks."""
     return _SIGNATURE.search(message) is not None
 
 
@@ -129,7 +129,7 @@ def bad_response() -> ProxyError:
 
 
 def bad_frame(why: str = "is not valid JSON") -> ProxyError:
-    """Return the error for an event that breaks the protocol."""
+    """Return the error for an event that violates the protocol."""
     return ProxyError(502, f"The upstream sent an event that {why}.", code="upstream_bad_frame")
 
 
@@ -171,13 +171,14 @@ def _map_400(status: int, fault: Fault) -> ProxyError:
 
 def _map_404(fault: Fault, model: str) -> ProxyError:
     if fault.message and "model" not in fault.message.lower():
-        return _error(404, fault, "not_found")  # a file or a container
+        # The error is about a file or a container.
+        return _error(404, fault, "not_found")
     message = f"The model `{model[:64]}` does not exist or is not available here."
     return ProxyError(404, message, code="model_not_found")
 
 
 def _no_credit(fault: Fault) -> ProxyError:
-    """Return the error for an account without credit: another key may have some."""
+    """Return the error for an account without credit; another key may have some."""
     error = ProxyError(
         429,
         "The proxy's account at the upstream has no credit left.",
@@ -202,7 +203,7 @@ def _error(
 
 
 def _param(message: str) -> str | None:
-    """Return the tool that the message points at: the client's tools keep their places."""
+    """Return the tool that the message names; the client's tools keep their positions."""
     found = _PARAM.match(message)
     return f"tools[{found[2]}]" if found is not None and found[1] == "tools" else None
 

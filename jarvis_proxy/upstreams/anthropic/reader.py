@@ -1,4 +1,4 @@
-"""Answers of the Messages API, whole or as a stream, cut anywhere. Pure.
+"""Reads answers of the Messages API, whole or as a stream that is split anywhere. Pure.
 
 Source: https://platform.claude.com/docs/en/build-with-claude/streaming and
 /build-with-claude/handling-stop-reasons (read 2026-11), and recorded answers.
@@ -37,7 +37,7 @@ from jarvis_proxy.wire.chat_types import ChatUsage, FinishReason
 from jarvis_proxy.wire.sse import SSEEvent
 
 MAX_CONTINUATIONS: Final = 8
-"""So many times a paused answer is continued; each request sends all of the answer again."""
+"""Most continuations of a paused answer; each request sends the whole answer again."""
 
 _REASONS: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
@@ -56,9 +56,9 @@ _MOST_BLOCKS: Final = 10_000
 class MessagesReader:
     """Reads into *answer*; implements ``AnswerReader``.
 
-    *model* is the client's name for the model, for errors. *continue_with* returns the request that
-    continues a paused answer, from all of its blocks so far; it matters only where *context* keeps
-    them.
+    *model* is the client's name of the model, for errors. *continue_with* returns the request that
+    continues a paused answer, from all of its blocks so far. It is used only if *context* keeps
+    these.
     """
 
     __slots__ = (
@@ -100,7 +100,8 @@ class MessagesReader:
         self._continuations = 0
         self._past_usage: ChatUsage | None = None
         self._searches = 0
-        self._sent_back: list[Fields] = []  # of all paused bodies
+        # The blocks of all paused bodies.
+        self._sent_back: list[Fields] = []
         self._ended_bytes = 0
         self._state: ChoiceState | None = None
         self.done = False
@@ -108,11 +109,12 @@ class MessagesReader:
         self._restart()
 
     def _restart(self) -> None:
-        """Begin to read the body of a further request."""
+        """Prepare for reading the body of another request."""
         self._body = StreamedBody(bad_response)
         self._counter = UsageCounter()
         self._seen: set[int] = set()
-        self._blocks: dict[int, BlockReader] = {}  # at most one: the one that is being passed on
+        # Only the block that is being passed on, so at most one.
+        self._blocks: dict[int, BlockReader] = {}
         self._ended: list[BlockReader] = []
         self._waiting: dict[int, list[Fields | None]] = {}
         self._waiting_bytes = 0
@@ -121,7 +123,7 @@ class MessagesReader:
 
     @property
     def usage(self) -> ChatUsage | None:
-        """The tokens as far as the upstream has counted them, all continuations together."""
+        """The token counts that the upstream has reported so far, over all continuations."""
         found = [usage for usage in (self._past_usage, self._counter.usage) if usage is not None]
         return reduce(add_usage, found) if found else None
 
@@ -132,17 +134,17 @@ class MessagesReader:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the message has stopped for good, though its end has not come."""
+        """Whether the message is complete, though its end event has not arrived."""
         return self._native is not None and self._state is not None and not self._may_continue()
 
     @property
     def held(self) -> int:
-        """About how many bytes it holds back."""
+        """About how many bytes the reader holds back."""
         blocks = sum(block.kept for block in self._blocks.values()) + self._ended_bytes
         return self._body.held + self._waiting_bytes + blocks
 
     def feed(self, data: bytes) -> None:
-        """Read a piece of a streamed body; one that turns out to be whole JSON is read as such.
+        """Read a piece of a streamed body; a body that proves to be whole JSON is read as such.
 
         Raises:
             ProxyError: the upstream reported an error; 502 `upstream_bad_frame`,
@@ -156,15 +158,16 @@ class MessagesReader:
                 self._take_event(event)
             except ProxyError:
                 if not self.is_settled:
-                    raise  # else the answer is there, and nothing behind it can harm it
+                    # A fault after a complete answer does no harm, and is ignored.
+                    raise
             if self.done or self.next_request is not None:
                 return
 
     def feed_eof(self) -> None:
-        """Take it that the body has ended.
+        """Handle the end of the body.
 
         Raises:
-            ProxyError: 502 `upstream_truncated`, no stop reason came.
+            ProxyError: 502 `upstream_truncated`, there was no stop reason.
         """
         if self.done or self.next_request is not None:
             return
@@ -176,12 +179,13 @@ class MessagesReader:
                 self._take_event(event)
         except ProxyError as error:
             if error.code != "upstream_bad_frame":
-                raise  # else half an event: it was cut
+                # A bad frame at the end is half an event, because the stream was cut.
+                raise
         if not self.done and self.next_request is None:
             self._end()
 
     def read_whole(self, body: bytes) -> None:
-        """Read a body that came whole; one that turns out to be a stream is read as such.
+        """Read a body that arrived whole; a body that proves to be a stream is read as such.
 
         Raises:
             ProxyError: the body holds an error or nothing usable.
@@ -230,7 +234,7 @@ class MessagesReader:
                 raise error_in_stream(read_fault(fields), model=self._model, body=data)
 
     def _begin(self, message: Fields) -> None:
-        """Begin the answer, or its continuation. Content may stand here already."""
+        """Begin the answer, or its continuation. It may already have content."""
         self._counter.take(message.get("usage"))
         if self._state is None:
             sink = self._answer.choice(0)
@@ -247,10 +251,10 @@ class MessagesReader:
             self._native, self._stop = native, fields
 
     def _start(self, index: int, start: Fields) -> None:
-        """Begin a block; while another one is open, it waits for that one's end.
+        """Begin a block; if another one is open, wait for its end.
 
         Raises:
-            ProxyError: 502 `upstream_bad_frame`, the index is in use, or no message began.
+            ProxyError: 502 `upstream_bad_frame`, the index is in use, or no message has begun.
         """
         if index in self._seen or len(self._seen) > _MOST_BLOCKS:
             raise bad_frame("begins a content block again")
@@ -264,7 +268,7 @@ class MessagesReader:
             self._blocks[index] = new_block(start, self._choice(), self._context)
 
     def _delta(self, index: int, delta: Fields | None) -> None:
-        """Give a delta to its block; None ends it.
+        """Pass a delta to its block; None ends the block.
 
         Raises:
             ProxyError: 502 `upstream_bad_frame`, there is no such block, or it has ended.
@@ -286,7 +290,7 @@ class MessagesReader:
             self._ended_bytes += block.kept
 
     def _release(self) -> None:
-        """Read what came meanwhile of the blocks that began after the one that has ended."""
+        """Read the deltas that have arrived of the blocks that waited for the ended one."""
         while self._waiting and not self._blocks:
             index = next(iter(self._waiting))
             start, *deltas = self._waiting.pop(index)
@@ -309,10 +313,10 @@ class MessagesReader:
         return self._state
 
     def _end(self) -> None:
-        """End the answer, or pause it.
+        """End or pause the answer.
 
         Raises:
-            ProxyError: 502 `upstream_truncated`, no stop reason came.
+            ProxyError: 502 `upstream_truncated`, there was no stop reason.
         """
         if self._native is None or self._state is None:
             raise truncated()
@@ -357,10 +361,10 @@ class MessagesReader:
 
 
 def _decode(data: bytes) -> Fields:
-    """Return an event's object.
+    """Return an event's JSON object.
 
     Raises:
-        ProxyError: 502 `upstream_bad_frame`, it is none.
+        ProxyError: 502 `upstream_bad_frame`, the data is no JSON object.
     """
     if is_swarm(data):
         raise bad_frame()

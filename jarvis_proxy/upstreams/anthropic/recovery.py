@@ -1,4 +1,4 @@
-"""Refusals that a changed request gets past: what Anthropic says, and what is then changed. Pure.
+"""Refusals of Anthropic's that a changed request avoids, and the changes. Pure.
 
 Sources: recorded refusals, and error messages as users report them (read 2026-11):
 router-for-me/CLIProxyAPI#2172, sourcebot-dev/sourcebot PR 1125, docker/docker-agent#569.
@@ -12,35 +12,36 @@ import msgspec
 
 from jarvis_proxy.upstreams.anthropic.errors import is_signature_fault
 
-_MAX_READ: Final = 8192  # of a message, which comes from outside
+_MAX_READ: Final = 8192
+"""Most characters of a message that are searched, because it comes from outside."""
 
 
 class RequestFallbacks(msgspec.Struct, frozen=True, kw_only=True):
-    """What is changed in a request after Anthropic refused it as it was."""
+    """The changes to a request after Anthropic refused it."""
 
     no_past_thinking: bool = False
-    """No thinking block is sent back; a budget for thinking goes with them."""
+    """No thinking block is sent back; a budget for thinking is then impossible too."""
     thinking: Literal["as asked", "adaptive", "budget", "off"] = "as asked"
-    """How thinking is asked for, whatever is known of the model."""
+    """How to request thinking, overriding the model's traits."""
     high_effort: bool = False
     """Efforts above high become high."""
     without: frozenset[str] = frozenset()
-    """These parameters are left out."""
+    """Parameters that are left out."""
     free_schemas: bool = False
-    """The model is held to no schema: that of the answer stands in words."""
+    """The model is bound to no schema; the answer's schema becomes text."""
     no_cache: bool = False
     """Nothing is marked for the cache."""
     user_last: bool = False
-    """The user has the last word: the model is not to continue its own."""
+    """The conversation ends with a user's turn, so that the model does not continue its own."""
     max_tokens: int | None = None
-    """Most tokens that the upstream takes."""
+    """Most tokens that the upstream accepts."""
 
 
 NO_FALLBACKS: Final = RequestFallbacks()
 
 
 class _Remedy(NamedTuple):
-    """One row: a refusal that *says* this is answered by a request changed like that."""
+    """One row: if a refusal *says* this, the request is changed by *change*."""
 
     says: Callable[[str], object]
     change: Callable[[RequestFallbacks, str], RequestFallbacks]
@@ -57,7 +58,7 @@ def _set(**fields: object) -> Callable[[RequestFallbacks, str], RequestFallbacks
 def _think(
     how: Literal["adaptive", "budget"],
 ) -> Callable[[RequestFallbacks, str], RequestFallbacks]:
-    """Ask for thinking in the other way, once: what was refused too is not asked for again."""
+    """Request thinking in the other way, once: a way that was also refused is not tried again."""
     return lambda now, _: (
         msgspec.structs.replace(now, thinking=how) if now.thinking == "as asked" else now
     )
@@ -106,14 +107,14 @@ _REMEDIES: Final = (
         lambda now, _: msgspec.structs.replace(now, without=now.without | {"effort"}),
     ),
 )
-"""Looked at from the top. Each change is made at most once in a call."""
+"""Checked in this order. Each change is made at most once in a call."""
 
 
 def remedies(message: str, done: RequestFallbacks) -> Iterator[RequestFallbacks]:
-    """Yield the fallbacks for a request refused with *message*, the likeliest first.
+    """Yield the fallbacks for a request refused with *message*, the most likely one first.
 
-    *done* are those it had. The caller must check whether they change that request: the same
-    request is not worth another try.
+    *done* are those that it already had. The caller must check that they change the request: the
+    same request is not worth another attempt.
     """
     message = message[:_MAX_READ]
     for remedy in _REMEDIES:

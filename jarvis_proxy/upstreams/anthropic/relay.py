@@ -1,4 +1,4 @@
-"""One Messages call to a Messages API, there and back, as it came. Pure.
+"""Relays a Messages call to a Messages API, and its answer back, unchanged. Pure.
 
 Source: https://docs.claude.com/en/api/messages, /en/api/messages-count-tokens, and
 https://code.claude.com/docs/en/llm-gateway for the headers that a gateway forwards (read 2026-11).
@@ -20,7 +20,7 @@ from jarvis_proxy.wire.headers import MESSAGES_HEADERS
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
 RELAYED: Final = frozenset(("messages", "messages/count_tokens"))
-"""The endpoints that are relayed, as ``Call.endpoint`` has them."""
+"""The endpoints that are relayed, in the form of ``Call.endpoint``."""
 
 _COUNTS: Final = "messages/count_tokens"
 _ABSENT: Final = (404, 405, 501)
@@ -30,7 +30,7 @@ _BETA: Final = "beta"
 class MessagesRelay:
     """A Messages API for clients of that API; implements ``Upstream``.
 
-    *is_anthropic*: it is Anthropic itself, no compatible service.
+    *is_anthropic*: it is Anthropic itself, not a compatible service.
     """
 
     __slots__ = ("_is_anthropic", "name")
@@ -55,7 +55,7 @@ class MessagesRelay:
 class MessagesRelayExchange:
     """One relayed call with *body*; implements ``Exchange``.
 
-    Once, a request whose thinking is refused goes out again without it. Nothing else changes.
+    A request whose thinking is refused is sent once more without it. Nothing else changes.
     """
 
     __slots__ = ("_answer", "_body", "_call", "_is_anthropic", "_may_recover", "requests", "usage")
@@ -76,18 +76,18 @@ class MessagesRelayExchange:
 
     @property
     def weight(self) -> int:
-        """Return the size of the body, where it is not the call's own."""
+        """Return the size of the body, unless it is the call's own."""
         return 0 if self._body is self._call.body else len(self._body)
 
     @property
     def partial_usage(self) -> TokenUsage | None:
-        """Return what ``usage`` says: an answer in one piece is there, or nothing is known."""
+        """Return the same as ``usage``: a whole answer is complete or unknown."""
         return self.usage
 
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
         """Return the error for an upstream status ≥ 400, with the upstream's own body in it.
 
-        A compatible service without ``count_tokens`` gives a 400 `unsupported_endpoint`.
+        A compatible service without ``count_tokens`` causes 400 `unsupported_endpoint`.
         """
         if self._call.endpoint == _COUNTS and not self._is_anthropic and status in _ABSENT:
             message = "This service does not count tokens."
@@ -99,7 +99,7 @@ class MessagesRelayExchange:
         return error
 
     def recover(self, status: int, body: bytes) -> "MessagesRelayExchange | None":
-        """Return the request without any thinking, if that is what was refused; else None."""
+        """Return the request without any thinking if thinking was refused, else None."""
         if not self._may_recover or status != 400 or not is_signature_fault(message_of(body)):
             return None
         changed = without_thinking(self._body)
@@ -110,32 +110,32 @@ class MessagesRelayExchange:
         )
 
     def translate_reply(self, body: bytes, index: int = 0) -> None:
-        """Take a whole answer and note its usage.
+        """Read a whole answer and note its usage.
 
         Raises:
-            ProxyError: it is an error, though its status is good; or no JSON object.
+            ProxyError: the body is an error despite its status, or no JSON object.
         """
         self._answer = body
         self.usage = read_whole(body, self._call.model)
 
     def answer(self) -> bytes:
-        """Return the upstream's very bytes."""
+        """Return the upstream's bytes unchanged."""
         return self._answer
 
     def stream_translator(
         self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> MessagesRelayStream:
-        """Return a watcher that passes events on."""
+        """Return a stream translator that passes events on unchanged."""
         return MessagesRelayStream(self._call.model)
 
 
 def _headers(call: Call) -> dict[str, str]:
-    """Return the headers that Anthropic's API is asked with: version, and betas if any."""
+    """Return the headers for Anthropic's API: the version, and betas if any."""
     crossing = {name: call.headers[name] for name in MESSAGES_HEADERS if name in call.headers}
     return {"Content-Type": "application/json", "anthropic-version": VERSION, **crossing}
 
 
 def _path(call: Call) -> str:
-    """Return the address; of its query crosses ``beta``, which SDKs send with beta requests."""
+    """Return the path; of the query only ``beta`` crosses, which SDKs send with beta requests."""
     parts = [part for part in call.query.split("&") if part.partition("=")[0] == _BETA]
     return f"/v1/{call.endpoint}" + (f"?{'&'.join(parts)}" if parts else "")

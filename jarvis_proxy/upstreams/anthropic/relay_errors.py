@@ -1,4 +1,4 @@
-"""Errors of a Messages API for a client of that API: as they came, if they have its form. Pure.
+"""Errors of a Messages API for its own clients: unchanged if they have its form. Pure.
 
 Source: https://docs.claude.com/en/api/errors (read 2026-11) and recorded error answers.
 """
@@ -19,7 +19,7 @@ def relayed_error(
     """Return the error for an upstream answer with *status* ≥ 400.
 
     Its ``native`` is the body for the client. An error about the proxy's own key or account is
-    replaced by the proxy's own. *model* is the client's name for the model.
+    replaced by one of the proxy's. *model* is the client's name of the model.
     """
     error = translate_error(status, headers, body, model=model)
     if error.code in ("upstream_auth_failed", "insufficient_quota"):

@@ -1,7 +1,7 @@
-"""A Messages request on its way to a Messages API: what little changes in it. Pure.
+"""The few changes to a Messages request that is relayed to a Messages API. Pure.
 
-Changed are the model's name where an alias stands for it, and what the upstream would refuse:
-thinking that another upstream's state is sealed in. All other bytes stay as they came.
+The model's name changes if an alias stands for it. Thinking blocks with another upstream's sealed
+state are removed, because the upstream would reject them. All other bytes stay unchanged.
 
 Source: https://docs.claude.com/en/docs/build-with-claude/extended-thinking (read 2026-11).
 """
@@ -36,11 +36,11 @@ _BLOCK: Final = msgspec.json.Decoder(_Block)
 
 
 def relayed_body(body: bytes, model: str | None, *, is_anthropic: bool) -> bytes:
-    """Return the body for the upstream; the very bytes of *body* where nothing has to change.
+    """Return the body for the upstream; *body* itself if nothing has to change.
 
-    *model* is the upstream's name for the model, None where the client's is the same.
-    *is_anthropic*: it is Anthropic itself, no compatible service. Only Anthropic gets the line that
-    Claude Code sends for billing, and only there thinking without a signature is an error.
+    *model* is the upstream's name of the model, None if it equals the client's. *is_anthropic*: it
+    is Anthropic itself, not a compatible service. Only Anthropic gets the line that Claude Code
+    sends for billing, and only there is thinking without a signature an error.
     """
     if model is not None:
         body = with_model(body, model)
@@ -52,9 +52,9 @@ def relayed_body(body: bytes, model: str | None, *, is_anthropic: bool) -> bytes
 
 
 def without_thinking(body: bytes) -> bytes | None:
-    """Return *body* without any thinking, for an upstream that refused it; None: it has none.
+    """Return *body* without any thinking, for an upstream that refused it; None if it has none.
 
-    With a budget for thinking, the last turn would have to begin with thinking: it is turned off.
+    A budget for thinking is removed too, because the last turn would have to begin with thinking.
     """
     changed = edited(body, _cut_thinking)
     return None if changed is body else changed
@@ -77,7 +77,7 @@ def _cut_thinking(fields: dict[str, Raw]) -> bool:
 
 
 def _cut(fields: dict[str, Raw], is_cut: Callable[[_Block], bool]) -> bool:
-    """Cut blocks out of all messages, then empty messages; return whether any was cut."""
+    """Remove blocks from all messages, then empty messages; return whether any was removed."""
     messages = _ITEMS.decode(fields.get("messages", b"[]"))
     kept = [left for message in messages if (left := _without(message, is_cut)) is not None]
     if kept == messages:
@@ -111,7 +111,8 @@ def _cut_billing(fields: dict[str, Raw]) -> bool:
         left = _encode(text.partition("\n")[2])
     if is_changed:
         fields["system"] = Raw(left)
-    if is_changed and len(left) == 2:  # nothing, as a list or as a text
+    # It is empty, as a list or as a text.
+    if is_changed and len(left) == 2:
         del fields["system"]
     return is_changed
 

@@ -1,4 +1,4 @@
-"""A Messages stream, relayed byte for byte, whole events at a time, but never blindly. Pure.
+"""Relays a Messages stream byte for byte in whole events, and checks each event. Pure.
 
 Source: https://docs.claude.com/en/api/messages-streaming (read 2026-11) and recorded streams.
 """
@@ -42,9 +42,9 @@ _EVENT: Final = msgspec.json.Decoder(_Event)
 
 
 class MessagesRelayStream(PassthroughStream):
-    """A StreamTranslator that returns its input, pings and errors included.
+    """A StreamTranslator that returns its input, including pings and errors.
 
-    *model* is the client's name for the model.
+    *model* is the client's name of the model.
     """
 
     __slots__ = ("_counter", "_has_stopped", "_model")
@@ -53,21 +53,22 @@ class MessagesRelayStream(PassthroughStream):
         super().__init__("other")
         self._model = model
         self._counter = UsageCounter()
-        self._has_stopped = False  # its reason has come, though its end may not have
+        # The stop reason has arrived, though the end may not have.
+        self._has_stopped = False
 
     @property
     def is_settled(self) -> bool:
-        """Whether all of the answer has come, though its end has not."""
+        """Whether all of the answer has arrived, though its end has not."""
         return self._has_stopped
 
     def feed(self, data: bytes) -> bytes:
-        """Return what is whole up to the last event boundary; the rest waits for its end.
+        """Return the data up to the last event boundary; hold back the rest.
 
         Raises:
-            ProxyError: the error that an event carries; 502 `upstream_bad_frame`,
+            ProxyError: the error in an event; 502 `upstream_bad_frame`,
                 `upstream_frame_too_large`.
         """
-        # One event in the common form, the case of nearly every read, is only looked into.
+        # Nearly every read is one event in the common form, which only needs a look inside.
         is_one = data.startswith(_DELTA) and data.endswith(b"\n\n") and data.count(b"\n") == 3
         if not is_one or self.done or self.held or b"\r" in data:
             return super().feed(data)
@@ -75,7 +76,7 @@ class MessagesRelayStream(PassthroughStream):
         return data if self._passes(data[len(_DELTA) - 1 : -2], "content_block_delta") else b""
 
     def feed_eof(self) -> bytes:
-        """Return the end of the stream: what lacked only its blank line, or ``message_stop``.
+        """Return the end of the stream: a last event without its blank line, or ``message_stop``.
 
         Raises:
             ProxyError: 502 `upstream_truncated`, the upstream ended before the answer did.
@@ -86,7 +87,8 @@ class MessagesRelayStream(PassthroughStream):
         except ProxyError as error:
             if error.code != "upstream_bad_frame":
                 raise
-            out = error.completed_events  # half an event
+            # Half an event, which is dropped.
+            out = error.completed_events
         if self.done:
             return out
         if not self._has_stopped:
@@ -95,7 +97,7 @@ class MessagesRelayStream(PassthroughStream):
         return out + STOP
 
     def _end(self, preceding: bytes) -> None:
-        """Take a ``[DONE]``, which ends no message."""
+        """Handle a ``[DONE]``, which does not end a message."""
         if not self._has_stopped:
             raise _after(preceding, truncated())
 
@@ -103,7 +105,7 @@ class MessagesRelayStream(PassthroughStream):
         return False
 
     def _watch(self, payload: bytes, event: str) -> None:
-        """Note what the event says about completeness, usage and errors."""
+        """Note what the event reveals about completeness, usage and errors."""
         read = _read(payload)
         kind = read.type or event
         if kind == "error" or (not read.type and len(read.error) > 0):
@@ -126,9 +128,9 @@ class MessagesRelayStream(PassthroughStream):
             self.usage = _tokens(self._counter)
 
     def _fail(self, payload: bytes, *, is_native: bool) -> None:
-        """Let an error of an answer that has begun pass; raise any other.
+        """Pass on an error of an answer that has begun; raise any other one.
 
-        Clients drop an error in a form that is not Anthropic's.
+        Clients ignore an error that does not have Anthropic's form.
         """
         fault = read_fault(fields_of(loads(payload)))
         error = error_in_stream(fault, model=self._model, body=payload)
@@ -138,10 +140,10 @@ class MessagesRelayStream(PassthroughStream):
 
 
 def read_whole(body: bytes, model: str) -> TokenUsage | None:
-    """Return the tokens that a whole answer counts; None: it counts none.
+    """Return the token counts of a whole answer, None if it has none.
 
     Raises:
-        ProxyError: it is an error, whatever its status says; 502 `upstream_bad_response`.
+        ProxyError: the body is an error despite its status; 502 `upstream_bad_response`.
     """
     try:
         fields = fields_of(loads(body))

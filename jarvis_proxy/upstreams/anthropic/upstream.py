@@ -1,4 +1,4 @@
-"""Anthropic as an upstream: one canonical request there, and its answer back. Pure.
+"""Anthropic as an upstream: sends one canonical request, and reads its answer. Pure.
 
 Source: https://platform.claude.com/docs/en/api/messages (read 2026-11).
 """
@@ -36,7 +36,7 @@ from jarvis_proxy.upstreams.anthropic.request.content import ImageUrls
 from jarvis_proxy.upstreams.json_values import Fields
 
 VERSION: Final = "2023-06-01"
-"""The version of the API whose forms are read and written here."""
+"""The version of the API that this package implements."""
 
 _HEADERS: Final = {"Content-Type": "application/json", "anthropic-version": VERSION}
 _MODEL_ID: Final = re.compile(r"[^\s\x00-\x1f]{1,256}")
@@ -46,8 +46,8 @@ _Build = Callable[[RequestFallbacks], MessagesPlan]
 class AnthropicUpstream:
     """Claude models for clients of other APIs; implements ``UpstreamAdapter``.
 
-    *new_id* gives 24 random letters and digits; *image_urls* is the setting ``IMAGE_URLS``. Calls
-    may be translated in several threads.
+    *new_id* returns 24 random letters and digits; *image_urls* is the setting ``IMAGE_URLS``.
+    Several threads may translate calls concurrently.
     """
 
     __slots__ = ("_image_urls", "_new_id", "name")
@@ -60,7 +60,7 @@ class AnthropicUpstream:
         self._image_urls = image_urls
 
     def features(self, call: Call, /) -> ModelFeatures:
-        """Return what dialects must know of the call's model: nothing out of the ordinary."""
+        """Return the features of the call's model: none."""
         return ModelFeatures()
 
     def canonical_needs(self, call: Call, request: CanonicalRequest, /) -> Prerequisites:
@@ -78,9 +78,9 @@ class AnthropicUpstream:
         media: Mapping[str, Media | ProxyError],
         decoded: Decoded | None = None,
     ) -> "AnthropicCall":
-        """Return the upstream's call for what *read* gives.
+        """Return the upstream's call for the request that *read* returns.
 
-        *media* and *decoded* are what ``canonical_needs`` asked for.
+        *media* and *decoded* are the results for ``canonical_needs``.
 
         Raises:
             ProxyError: 400 with a param of the canonical request; 404 `model_not_found`.
@@ -111,7 +111,7 @@ class AnthropicUpstream:
         return AnthropicCall(call, build, new_id=self._new_id)
 
     def needs(self, call: Call) -> Prerequisites:
-        """Return that nothing must be looked up for what is not translated."""
+        """Return that nothing must be looked up for untranslated calls."""
         return NOTHING_NEEDED
 
     def exchange(
@@ -161,14 +161,14 @@ class AnthropicCall:
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Params of the canonical request that have no equivalent."""
+        """Params of the canonical request without an equivalent."""
         return self._plan.ignored
 
     def begin(self) -> None:
-        """Begin an attempt: nothing is left of an earlier one."""
+        """Do nothing: attempts share no state."""
 
     def reader(self, answer: Answer, index: int, /) -> MessagesReader:
-        """Return a fresh reader of the answer."""
+        """Return a new reader of the answer."""
         tools = self._plan.tools
         context = BlockContext(
             tool=tools.called, new_id=self._new_id, keeps_content=tools.runs_at_upstream
@@ -178,13 +178,13 @@ class AnthropicCall:
         )
 
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
-        """Return the error for an upstream status ≥ 400; never passed on as it came."""
+        """Return the error for an upstream status ≥ 400, never unchanged."""
         return translate_error(status, headers, body, model=self._call.model)
 
     def recover(self, status: int, body: bytes) -> "AnthropicCall | None":
-        """Return a changed call worth one more try after this refusal, or None.
+        """Return a changed call worth one more attempt after this refusal, or None.
 
-        Each change is made once, and only where it makes another request.
+        Each change is made once, and only if it changes the request.
         """
         if status != 400:
             return None
@@ -194,13 +194,14 @@ class AnthropicCall:
                     self._call, self._build, new_id=self._new_id, fallbacks=fallbacks
                 )
             except ProxyError:
-                continue  # in strict mode
+                # Strict mode rejects the change.
+                continue
             if better._plan.body != self._plan.body:
                 return better
         return None
 
     def _continue_with(self, blocks: list[Fields]) -> UpstreamRequest:
-        """Return the request with what the model has said so far behind it."""
+        """Return the request extended by what the model has said so far."""
         body = msgspec.json.decode(self._plan.body)
         body["messages"].append({"role": "assistant", "content": blocks})
         return _request(msgspec.json.encode(body))

@@ -1,7 +1,8 @@
-"""Anthropic's token counts as the proxy's. Pure.
+"""Converts Anthropic's token counts to the proxy's. Pure.
 
 Source: https://platform.claude.com/docs/en/api/messages, ``usage`` (read 2026-11). Its
-``input_tokens`` leave out what a cache gave or took; the proxy's prompt tokens include both.
+``input_tokens`` exclude tokens read from and written to a cache; the proxy's prompt tokens include
+both.
 """
 
 from typing import Final
@@ -23,7 +24,7 @@ _TIERS: Final = {"standard": "default", "priority": "priority"}
 
 
 class UsageCounter:
-    """The counts of one upstream message: each event overwrites what it tells again."""
+    """The counts of one upstream message; each event overwrites the counts that it repeats."""
 
     __slots__ = ("_counts", "_for_an_hour", "_reasoning", "service_tier", "web_searches")
 
@@ -36,7 +37,7 @@ class UsageCounter:
         self.web_searches = 0
 
     def take(self, value: object) -> None:
-        """Take the ``usage`` of an event; anything but an object is ignored."""
+        """Add the ``usage`` of an event; anything but an object is ignored."""
         fields = fields_of(value)
         self._counts |= {name: _count(fields[name]) for name in _COUNTS if _is_count(fields, name)}
         written = fields_of(fields.get("cache_creation"))
@@ -53,7 +54,7 @@ class UsageCounter:
 
     @property
     def usage(self) -> ChatUsage | None:
-        """The tokens as far as they are known; None: the upstream reported none."""
+        """The token counts so far, None if the upstream reported none."""
         if not self._counts:
             return None
         plain, cached, written, completion = (self._counts.get(name, 0) for name in _COUNTS)
@@ -72,7 +73,7 @@ class UsageCounter:
 
     @property
     def prompt(self) -> ChatUsage | None:
-        """The tokens of the prompt alone; None while the upstream has reported none."""
+        """The token counts of the prompt alone; None while the upstream has reported none."""
         usage = self.usage
         if usage is None or not usage.prompt_tokens:
             return None

@@ -31,7 +31,7 @@ from jarvis_proxy.upstreams.chat.writer import write_chat
 
 _HEADERS: Final = {"Content-Type": "application/json"}
 _ANY_ARGUMENTS: Final = ("chat/completions", "responses")
-"""Client APIs whose calls have arguments in a text, which need not be an object."""
+"""Client APIs whose call arguments are text, which need not be a JSON object."""
 _BAD_REQUEST: Final = (400, 422)
 
 
@@ -43,8 +43,8 @@ class _Refusal(NamedTuple):
 class ChatCall:
     """Implements ``UpstreamCall``.
 
-    *read* gives the canonical request, also a second time. *learnt* is what the model was found
-    not to take; *fallbacks* are those of this request after *first*, the first refusal.
+    *read* returns the canonical request, repeatedly if needed. *learnt* remembers what the model
+    does not accept; *fallbacks* are those of this request, after its *first* refusal.
     """
 
     __slots__ = (
@@ -101,19 +101,19 @@ class ChatCall:
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Return the params of the canonical request that have no equivalent."""
+        """Return the params of the canonical request without an equivalent."""
         return self._plan.ignored
 
     def begin(self) -> None:
-        """Do nothing: a reader leaves nothing behind."""
+        """Do nothing: readers leave no state behind."""
 
     def reader(self, answer: Answer, index: int) -> ChatReader:
-        """Return a fresh reader: the request was taken, so its changes are kept."""
+        """Return a new reader; the request was accepted, so its fallbacks are remembered."""
         self._learnt.note(self._target.model, self._fallbacks, self._call.now)
         return ChatReader(answer, self._context)
 
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
-        """Return the error for a status ≥ 400: of several refusals, the first."""
+        """Return the error for a status ≥ 400; after several refusals, the first one's."""
         error = self._error(status, headers, body)
         first = self._first
         if first is not None and status in _BAD_REQUEST and error.code != TOO_LONG:
@@ -121,7 +121,7 @@ class ChatCall:
         return error
 
     def recover(self, status: int, body: bytes) -> "ChatCall | None":
-        """Return the call without what was refused, if something is known that would help."""
+        """Return the call without what was refused, if a remedy is known."""
         better = remedy(status, self._error(status, {}, body), self._plan.sent, self._fallbacks)
         if better is None:
             return None
@@ -136,7 +136,8 @@ class ChatCall:
                 first=self._first or _Refusal(status, body),
             )
         except ProxyError:
-            return None  # the client's own request is refused when it is read again
+            # The client's own request is rejected on the second read.
+            return None
 
     def _error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
         error = translate_error(
@@ -148,8 +149,8 @@ class ChatCall:
 class ChatAdapter:
     """A chat completions service for clients of other APIs; implements ``UpstreamAdapter``.
 
-    *target* is the service with any model; *new_id* gives 24 random letters and digits. What no
-    dialect translates goes to *relay*.
+    *target* is the service, with any model; *new_id* returns 24 random letters and digits.
+    Untranslated calls go to *relay*.
     """
 
     __slots__ = ("_learnt", "_new_id", "_relay", "_target", "name")
@@ -162,11 +163,11 @@ class ChatAdapter:
         self._learnt = LearntFallbacks()
 
     def features(self, call: Call) -> ModelFeatures:
-        """Return that nothing special is known of the model."""
+        """Return the features of the model: none are known."""
         return ModelFeatures()
 
     def canonical_needs(self, call: Call, request: CanonicalRequest) -> Prerequisites:
-        """Return that nothing is needed: links go to the upstream as they are."""
+        """Return that nothing is needed: links are passed on unchanged."""
         return NOTHING_NEEDED
 
     def translate(
@@ -176,7 +177,7 @@ class ChatAdapter:
         media: Mapping[str, Media | ProxyError],
         decoded: Decoded | None = None,
     ) -> ChatCall:
-        """Return the upstream's call for what *read* gives.
+        """Return the upstream's call for the request that *read* returns.
 
         Raises:
             ProxyError: 400 with a param of the canonical request.

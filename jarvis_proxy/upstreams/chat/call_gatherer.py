@@ -1,10 +1,10 @@
-"""Tool calls of a chat stream, whose pieces may interleave, as one call after the other. Pure.
+"""Orders the tool calls of a chat stream, whose pieces may interleave. Pure.
 
-The first call is passed on as it comes. All others wait until the answer ends, so that no piece
-ever comes behind the end of its call.
+The first call is passed on as it arrives. All others wait until the answer ends, so that no piece
+ever follows the end of its call.
 
-Source: https://platform.openai.com/docs/api-reference/chat-streaming (read 2026-11), and what
-compatible services send instead: no index, no id, one index for all calls, objects for arguments.
+Source: https://platform.openai.com/docs/api-reference/chat-streaming (read 2026-11), and the
+variants of compatible services: no index, no id, one index for all calls, objects as arguments.
 """
 
 from collections.abc import Callable
@@ -20,20 +20,20 @@ _CALL_BYTES: Final = 200
 
 
 class CallSink(Protocol):
-    """What takes the calls: see ``AnswerSink``."""
+    """Receives the calls: see ``AnswerSink``."""
 
     def call_begin(self, call: CallStart, /) -> None:
         """Begin a call."""
 
     def call_piece(self, piece: str, /) -> None:
-        """Take a piece of its arguments."""
+        """Receive a piece of the call's arguments."""
 
     def call_end(self, /) -> None:
-        """End it."""
+        """End the call."""
 
 
 class _Call:
-    """One call as far as it has come."""
+    """One call, as far as it has arrived."""
 
     __slots__ = ("first", "id", "index", "kind", "name", "pieces", "state")
 
@@ -42,7 +42,8 @@ class _Call:
         self.id = ""
         self.name = ""
         self.kind: Literal["function", "custom"] = "function"
-        self.first = ""  # the first character of its arguments that is no white space
+        # The first character of the arguments that is not white space.
+        self.first = ""
         self.pieces: list[str] = []
         self.state: Literal["unknown", "passed", "held"] = "unknown"
 
@@ -58,10 +59,10 @@ class _Call:
 
 
 class CallGatherer:
-    """Gathers the calls of one choice and sends them to *sink*, strictly one after the other.
+    """Collects the calls of one choice and sends them to *sink*, strictly one after another.
 
-    *tool* maps the upstream's name of a tool to the client's tool; *new_id* gives 24
-    letters and digits. *objects_only*: the client's API takes only JSON objects as arguments.
+    *tool* maps the upstream's name of a tool to the client's tool; *new_id* returns 24 letters and
+    digits. *objects_only*: the client's API accepts only JSON objects as arguments.
     """
 
     __slots__ = (
@@ -98,7 +99,7 @@ class CallGatherer:
         return bool(self._calls)
 
     def take(self, entry: Fields, position: int | None = None) -> None:
-        """Take an entry of ``tool_calls``; *position* is its place in a whole message."""
+        """Read an entry of ``tool_calls``; *position* is its index in a whole message."""
         call = self._find(entry, position)
         self._note(call, entry)
         piece = _arguments(entry)
@@ -109,10 +110,10 @@ class CallGatherer:
             self._pass_on(call)
 
     def end(self, *, whole: bool, most: int | None = None) -> int:
-        """Send all that was held, in the upstream's order; return how many calls there were.
+        """Send all calls held back, in the upstream's order; return the number of calls.
 
-        *whole*: the answer was not cut, else a held call that is no JSON object is left out. Of
-        more calls than *most* only the first ones count.
+        *whole*: the answer was not cut. If it was, a held call whose arguments are no JSON object
+        is left out. At most *most* calls are sent.
 
         Raises:
             ProxyError: 502 `upstream_bad_response`, a call has no name.
@@ -148,7 +149,7 @@ class CallGatherer:
         return call
 
     def _note(self, call: _Call, entry: Fields) -> None:
-        """Note what *entry* is the first to say of its call."""
+        """Note the fields of its call that *entry* is the first to contain."""
         call_id = entry.get("id")
         if isinstance(call_id, str) and call_id and not call.id:
             call.id = call_id
@@ -158,7 +159,7 @@ class CallGatherer:
             call.kind = "custom"
 
     def _pass_on(self, call: _Call) -> None:
-        """Send the first call as it comes, once it is known to be one that can be."""
+        """Send the first call as it arrives, once it is known that it can be streamed."""
         if call.state == "unknown" and call.name and (call.first or call.kind == "custom"):
             tool = self._tool(call.name)
             passes = call.kind == "custom" or (call.first == "{" and not tool.wraps_text)
@@ -172,7 +173,7 @@ class CallGatherer:
             self.held -= len(text)
 
     def _send(self, call: _Call, *, whole: bool) -> bool:
-        """Send a call that was held; return whether it was sent."""
+        """Send a call that was held back; return whether it was sent."""
         if not call.name:
             raise ProxyError(
                 502, "The upstream called a tool without a name.", code="upstream_bad_response"
@@ -203,7 +204,7 @@ class CallGatherer:
 
 
 def _is_another(call: _Call, entry: Fields) -> bool:
-    """Return whether *entry* begins a call under a taken index: some give all calls one."""
+    """Return whether *entry* begins a new call under a used index: some services use only one."""
     call_id = entry.get("id")
     return bool(call.id and call_id and call_id != call.id and _name(entry))
 

@@ -1,10 +1,11 @@
-"""One choice of a chat completions answer: its pieces, in an order that every client takes. Pure.
+"""Sends the pieces of one choice of a chat answer in an order that all clients accept. Pure.
 
-Thoughts, text and the first call are passed on as they come. What comes behind the beginning of a
+Thoughts, text and the first call are passed on as they arrive. Anything after the beginning of a
 call waits for the end of the answer.
 
 Source: https://platform.openai.com/docs/api-reference/chat-streaming, and for reasoning
-https://api-docs.deepseek.com/guides/thinking_mode, https://openrouter.ai/docs/use-cases/reasoning-tokens
+https://api-docs.deepseek.com/guides/thinking_mode,
+https://openrouter.ai/docs/use-cases/reasoning-tokens
 (read 2026-11).
 """
 
@@ -41,11 +42,11 @@ _REASONS: Final[dict[str, FinishReason]] = {
 class ReaderContext(msgspec.Struct, frozen=True, kw_only=True):
     """What the reader needs besides the bytes.
 
-    *tool* maps the upstream's name of a tool to the client's tool. *new_id* gives 24
-    letters and digits. *shows*: the client wants to see thoughts. *owner* is that of the
-    upstream's sealed reasoning; None: it wants none back. *stops* are the request's stop
-    sequences. *one_call*: the client asked for one call at a time, and the upstream cannot be
-    asked. *objects_only*: the client's API takes only JSON objects as arguments.
+    *tool* maps the upstream's name of a tool to the client's tool. *new_id* returns 24 letters and
+    digits. *shows*: the client wants to see thoughts. *owner* is the owner of the upstream's sealed
+    reasoning, None if it wants none back. *stops* are the request's stop sequences. *one_call*: the
+    client wants one call at a time, and the upstream has no such option. *objects_only*: the
+    client's API accepts only JSON objects as arguments.
     """
 
     tool: Callable[[str], CalledTool] = CalledTool
@@ -58,7 +59,7 @@ class ReaderContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChoiceReader:
-    """Sends one choice to *sink*; ``end`` sends what was held back and how it ended."""
+    """Sends one choice to *sink*; ``end`` sends the pieces held back and the finish reason."""
 
     __slots__ = (
         "_annotations",
@@ -81,8 +82,10 @@ class ChoiceReader:
         self._calls = CallGatherer(
             self, context.tool, context.new_id, objects_only=context.objects_only
         )
-        self._thoughts: list[str] = []  # not yet sealed
-        self._thoughts_in = ""  # the field that has them
+        # Thoughts that are not sealed yet.
+        self._thoughts: list[str] = []
+        # The name of the field with thoughts.
+        self._thoughts_in = ""
         self._held: list[tuple[Literal["text", "thought"], str]] = []
         self._annotations: list[Annotation] = []
         self._images = 0
@@ -90,15 +93,15 @@ class ChoiceReader:
         self._matched: str | None = None
         self._refused: list[str] = []
         self.reason: str | None = None
-        """The upstream's finish reason, None until it comes."""
+        """The upstream's finish reason, None until it arrives."""
 
     @property
     def held(self) -> int:
-        """About how many bytes are kept."""
+        """About how many bytes the reader keeps."""
         return self._kept + self._calls.held
 
     def take(self, choice: Fields, message: Fields, *, is_whole: bool = False) -> None:
-        """Take a piece of the choice: *message* is its ``delta``, or its whole ``message``."""
+        """Read a piece of the choice: *message* is its ``delta``, or its whole ``message``."""
         content = message.get("content")
         if isinstance(content, str) and message.keys() <= _PLAIN and _is_plain(choice):
             if content:
@@ -118,7 +121,7 @@ class ChoiceReader:
         self._take_rest(choice, message)
 
     def end(self) -> None:
-        """Send what is left, and ``finish``.
+        """Send the rest, and ``finish``.
 
         Raises:
             ProxyError: 502 `upstream_bad_response`, a call has no name.
@@ -145,7 +148,7 @@ class ChoiceReader:
         )
 
     def call_begin(self, call: CallStart, /) -> None:
-        """Begin a call behind what was thought for it."""
+        """Begin a call, after the thoughts for it."""
         self._seal()
         self._sink.call_begin(call)
 
@@ -176,7 +179,7 @@ class ChoiceReader:
             self._sink.text(text)
 
     def _send_held(self, *, behind_calls: bool) -> None:
-        """Send what came behind the beginning of a call; blanks there are no text."""
+        """Send pieces that followed the beginning of a call; white space there is no text."""
         texts = "".join(text for kind, text in self._held if kind == "text")
         for kind, text in self._held:
             if kind == "thought" or texts.strip() or not behind_calls:
@@ -184,7 +187,7 @@ class ChoiceReader:
         self._held.clear()
 
     def _seal(self) -> None:
-        """Seal what was thought since the last seal, for the upstream to have it back."""
+        """Seal the thoughts since the last seal, so that the upstream gets them back."""
         if self._thoughts and self._context.owner is not None:
             thoughts = "".join(self._thoughts)
             self._kept -= len(thoughts) + _PIECE_BYTES * len(self._thoughts)
@@ -192,7 +195,7 @@ class ChoiceReader:
             self._sink.seal(SealedState(self._context.owner, thoughts))
 
     def _thoughts_of(self, message: Fields) -> Iterator[str]:
-        """Yield the reasoning: of the first field that has some, as others repeat it."""
+        """Yield the reasoning in the first field that has some, because others repeat it."""
         for name in (self._thoughts_in,) if self._thoughts_in else _THOUGHTS:
             value = message.get(name)
             found = [value] if isinstance(value, str) else _detail_texts(value)
@@ -207,7 +210,8 @@ class ChoiceReader:
         self._annotations += _annotations(message.get("annotations"))
         if logprobs := items_of(fields_of(choice.get("logprobs")).get("content")):
             self._logprobs(logprobs)
-        stop = choice.get("stop_reason")  # vLLM
+        # This field is vLLM's.
+        stop = choice.get("stop_reason")
         if isinstance(stop, str) and stop in self._context.stops:
             self._matched = stop
         if reason := choice.get("finish_reason"):
@@ -234,18 +238,19 @@ class ChoiceReader:
 
 
 def _is_plain(choice: Fields) -> bool:
-    """Return whether a choice holds nothing but its delta, as nearly every one does."""
+    """Return whether a choice holds only its delta, which is nearly always so."""
     return not (choice.get("finish_reason") or choice.get("logprobs"))
 
 
 def _texts(content: object) -> Iterator[tuple[Literal["text", "thought"], str]]:
-    """Yield the texts of ``content``: one string, or parts of which some may be thoughts."""
+    """Yield the texts of ``content``: one string, or parts, some of which may be thoughts."""
     if isinstance(content, str):
         if content:
             yield "text", content
         return
     for part in map(fields_of, items_of(content)):
-        if part.get("type") == "thinking":  # Mistral
+        # This type is Mistral's.
+        if part.get("type") == "thinking":
             yield from (("thought", text) for text in _detail_texts(part.get("thinking")))
         elif isinstance(text := part.get("text"), str) and text:
             yield "text", text

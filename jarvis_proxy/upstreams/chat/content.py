@@ -1,4 +1,4 @@
-"""Parts of a message → what chat completions take: text, pictures, sound, files. Pure.
+"""Converts parts of a message to those of chat completions: text, pictures, audio, files. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages (read
 2026-11).
@@ -40,7 +40,7 @@ _TEXT: Final = "text"
 
 
 class ContentWriter:
-    """Writes content for one upstream, and notes what it cannot take."""
+    """Writes content for one upstream, and notes what it does not accept."""
 
     __slots__ = ("_is_openai", "_notes")
 
@@ -49,7 +49,7 @@ class ContentWriter:
         self._is_openai = is_openai
 
     def parts(self, content: MessageContent, param: str) -> list[JsonObject]:
-        """Return the parts that say something, in order."""
+        """Return the non-empty parts, in order."""
         if isinstance(content, str):
             return [_said(content)] if content else []
         return [
@@ -64,7 +64,8 @@ class ContentWriter:
         if text := _text_of(part):
             return [_said(text)]
         if part.text is not None or part.refusal is not None:
-            return []  # empty
+            # The part is empty.
+            return []
         if part.file is not None:
             return self._file(part.file, param)
         if (media := self._media(part)) is not None:
@@ -116,12 +117,12 @@ def texts_of(parts: Iterable[JsonObject]) -> list[str]:
 
 
 def media_of(parts: Iterable[JsonObject]) -> list[JsonObject]:
-    """Return what is no text among written *parts*."""
+    """Return the parts among written *parts* that are not text."""
     return [part for part in parts if part["type"] != _TEXT]
 
 
 def collapsed(parts: list[JsonObject]) -> str | list[JsonObject]:
-    """Return *parts* as one string if they are texts: not every service takes lists."""
+    """Return *parts* as one string if all are texts, because some services accept no lists."""
     return parts if media_of(parts) else "\n".join(texts_of(parts))
 
 
@@ -130,7 +131,7 @@ def _said(text: str) -> JsonObject:
 
 
 def _text_of(part: ContentPart) -> str | None:
-    """Return what a part says in words, None if it is of another kind."""
+    """Return the text of a part, None if it is of another kind."""
     return part_as_text(part) or part.text or part.refusal
 
 

@@ -1,4 +1,4 @@
-"""Errors of a chat completions upstream, as the proxy's: status, code, and how long to wait. Pure.
+"""Translates errors of a chat completions upstream: status, code, and how long to wait. Pure.
 
 Sources: https://platform.openai.com/docs/guides/error-codes,
 https://api-docs.deepseek.com/quick_start/error_codes (read 2026-11), and recorded error answers.
@@ -27,7 +27,8 @@ _LIMIT: Final = re.compile(
     re.IGNORECASE,
 )
 _NUMBERS: Final = re.compile(_NUMBER)
-_MAX_READ: Final = 8192  # of a message, which comes from outside
+_MAX_READ: Final = 8192
+"""Most characters of a message that are searched, because it comes from outside."""
 _TOO_LONG_STATUSES: Final = (400, 413, 422)
 _REFUSALS: Final = (400, 422)
 _MESSAGE: Final = re.compile(r"messages(?:\.?\[|\.)(\d{1,5})\]?")
@@ -36,10 +37,10 @@ _MESSAGE: Final = re.compile(r"messages(?:\.?\[|\.)(\d{1,5})\]?")
 def translate_error(
     status: int, headers: Mapping[str, str], body: bytes, *, upstream: str, now: float
 ) -> ProxyError:
-    """Return the downstream error for an upstream's *status* ≥ 400; its param is the upstream's.
+    """Return the client's error for an upstream's *status* ≥ 400; its param is the upstream's.
 
-    *now* is in epoch seconds. A prompt that is too long is said in OpenAI's words, with both
-    numbers of tokens where the upstream tells them.
+    *now* is in epoch seconds. A prompt that is too long is reported in OpenAI's wording, with both
+    numbers of tokens if the upstream gives them.
     """
     label = headers.get("Content-Type", "") or headers.get("content-type", "")
     error, _ = read_refusal(status, label, body)
@@ -58,7 +59,7 @@ def translate_error(
 
 
 def late(error: ProxyError, body: bytes) -> ProxyError:
-    """Return *error*, which came as *body* behind a status of 200, as if it had come before."""
+    """Return *error*, which arrived as *body* with a status of 200, as if with its own status."""
     if is_too_long(error):
         return too_long(error)
     if error.status in _REFUSALS:
@@ -67,7 +68,7 @@ def late(error: ProxyError, body: bytes) -> ProxyError:
 
 
 def is_too_long(error: ProxyError) -> bool:
-    """Return whether *error* says that the prompt is longer than the model takes."""
+    """Return whether *error* means that the prompt exceeds the model's limit."""
     if error.code == TOO_LONG or error.error_type == "exceed_context_size_error":
         return True
     is_fit = error.status in _TOO_LONG_STATUSES
@@ -75,7 +76,7 @@ def is_too_long(error: ProxyError) -> bool:
 
 
 def too_long(error: ProxyError) -> ProxyError:
-    """Return *error* in OpenAI's words, with its numbers if it has both."""
+    """Return *error* in OpenAI's wording, with its numbers if it has both."""
     message = error.message
     if (found := _lengths(message[:_MAX_READ])) is not None:
         given, most = found
@@ -89,7 +90,7 @@ def too_long(error: ProxyError) -> ProxyError:
 
 
 def _lengths(message: str) -> tuple[int, int] | None:
-    """Return how many tokens came, and how many the model takes; None: it does not say both."""
+    """Return the prompt's tokens and the model's limit, None unless the message has both."""
     limit = _LIMIT.search(message)
     if limit is None:
         return None
@@ -103,7 +104,7 @@ def _number(text: str) -> int:
 
 
 def relocated(error: ProxyError, origins: Sequence[int]) -> ProxyError:
-    """Return *error*, about a message that was sent, as one about the canonical message.
+    """Return *error* about a message as sent, as one about the canonical message.
 
     *origins* are the indices of the canonical messages, in the order sent.
     """
@@ -116,7 +117,7 @@ def relocated(error: ProxyError, origins: Sequence[int]) -> ProxyError:
 
 
 def _no_credit(refusal: ProxyError) -> ProxyError:
-    """Return the error for an account without credit: another key may have some."""
+    """Return the error for an account without credit; another key may have some."""
     error = ProxyError(
         429,
         "The proxy's account at the upstream has no credit left.",

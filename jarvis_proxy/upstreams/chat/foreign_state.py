@@ -1,11 +1,11 @@
-"""State of other upstreams in a request that is relayed to an OpenAI-compatible service. Pure.
+"""Removes state of other upstreams from requests relayed to an OpenAI-compatible service. Pure.
 
-A conversation that moves between models brings what Gemini and Anthropic gave its client: a
-signature in ``extra_content.google``, ``thinking_blocks``, sealed reasoning items. OpenAI and its
-like refuse it. But a gateway may have given the same fields itself and wants them back. So services
-that are known to have none of them never get them; others get a request as it came, and after a
-refusal once more without them. OpenAI gets no reasoning in text either: its chat has no field for
-it, so it is another service's.
+A conversation that moves between models contains what Gemini and Anthropic gave its client: a
+signature in ``extra_content.google``, ``thinking_blocks``, sealed reasoning items. OpenAI and
+similar services reject these. But a gateway may have sent the same fields itself, and wants them
+back. So services known to lack them never get them. Others get the request unchanged and, after a
+refusal, once more without them. OpenAI gets no reasoning text either: its chat API has no field for
+it, so the text is another service's.
 
 Source: https://ai.google.dev/gemini-api/docs/openai, https://docs.litellm.ai/docs/reasoning_content
 (read 2026-11).
@@ -57,8 +57,8 @@ _ITEM: Final = msgspec.json.Decoder(_Item)
 def without_foreign_state(body: bytes, *, with_reasoning: bool = True) -> bytes:
     """Return a chat request without the state of Gemini and Anthropic; *body* if it has none.
 
-    Reasoning in text next to such state is that model's too, and is cut with it. All other is of
-    chat services, and stays *with_reasoning*.
+    Reasoning text next to such state is from the same model, and is removed with it. Other
+    reasoning is from chat services, and stays if *with_reasoning*.
     """
     marks = _CHAT_MARKS if with_reasoning else (*_CHAT_MARKS, _REASONING_MARK)
     if not any(mark in body for mark in marks):
@@ -67,7 +67,7 @@ def without_foreign_state(body: bytes, *, with_reasoning: bool = True) -> bytes:
 
 
 def without_foreign_items(body: bytes) -> bytes:
-    """Return a Responses request without reasoning that is sealed for others."""
+    """Return a Responses request without reasoning that is sealed for other upstreams."""
     if _SEALED not in body or not any(mark in body for mark in _ITEM_MARKS):
         return body
     return edited(body, _cut_items)
@@ -87,9 +87,9 @@ def relay_chat(relay: OpenAIUpstream, target: ChatTarget, call: Call) -> Passthr
 
 
 class _Moved:
-    """A conversation that was held with other models before; *bare* is its request without state.
+    """A conversation that began with other models; *bare* is its request without their state.
 
-    The service may think, and want back its own reasoning for calls which it never made.
+    The service may require its own reasoning for calls that it never made.
     """
 
     def __init__(self, relay: OpenAIUpstream, call: Call, bare: bytes) -> None:
@@ -136,7 +136,8 @@ def _without_state(message: Raw, *, with_reasoning: bool) -> Raw:
     is_cut = _cut_signature(fields)
     is_cut = fields.pop(_BLOCKS, None) is not None or is_cut
     calls = [_FIELDS.decode(call) for call in known.tool_calls or ()]
-    if sum(map(_cut_signature, calls)):  # of all of them
+    # sum() instead of any(), so that all of them are changed.
+    if sum(map(_cut_signature, calls)):
         fields["tool_calls"] = Raw(_encode(calls))
     elif not is_cut and (with_reasoning or REASONING not in fields):
         return message
@@ -145,7 +146,7 @@ def _without_state(message: Raw, *, with_reasoning: bool) -> Raw:
 
 
 def _cut_signature(fields: dict[str, Raw]) -> bool:
-    """Cut Google's part of ``extra_content``; return whether there was one."""
+    """Remove Google's part of ``extra_content``; return whether there was one."""
     if _EXTRA not in fields:
         return False
     extra = _FIELDS.decode(fields[_EXTRA])

@@ -1,7 +1,7 @@
-"""Messages of the canonical request → those that strict chat services want. Pure.
+"""Converts messages of the canonical request to the form that strict chat services require. Pure.
 
-One system message, in front. Each message with tool calls is followed directly by one result for
-each call, in their order.
+There is one system message, at the start. Each message with tool calls is directly followed by one
+result per call, in the same order.
 
 Source: https://api-docs.deepseek.com/guides/function_calling and /guides/thinking_mode (read
 2026-11).
@@ -32,14 +32,14 @@ _LOOKED_AT: Final = 100
 
 
 class WrittenMessage(NamedTuple):
-    """A message to send, and the index of the canonical one that it comes from."""
+    """A message to send, and the index of its canonical message."""
 
     message: JsonObject
     origin: int
 
 
 class MessageWriter:
-    """Writes the messages of one request. *owner* is that of reasoning to send back, if any."""
+    """Writes the messages of one request. *owner* is the owner of reasoning to send back."""
 
     __slots__ = ("_content", "_native_custom", "_notes", "_out", "_owner", "_tools")
 
@@ -60,7 +60,7 @@ class MessageWriter:
         self._out: list[WrittenMessage] = []
 
     def write(self, messages: list[ChatMessage], instructions: str = "") -> list[WrittenMessage]:
-        """Return the messages, with *instructions* behind the system's own words.
+        """Return the messages, with *instructions* appended to the system message.
 
         Raises:
             ProxyError: 400, an unknown role, or a call without a name.
@@ -88,7 +88,8 @@ class MessageWriter:
 
     def _user(self, index: int, message: ChatMessage, *, is_result: bool = False) -> None:
         parts = self._content.parts(message.content, f"messages[{index}].content")
-        if is_result:  # of a call that nobody knows
+        # This result belongs to no known call.
+        if is_result:
             label = message.tool_call_id or message.name or "unknown"
             said = "\n".join(texts_of(parts))
             parts = [{"type": "text", "text": f"Tool result ({label}): {said}"}, *media_of(parts)]
@@ -121,7 +122,7 @@ class MessageWriter:
         return said
 
     def _result(self, call: PriorToolCall, call_id: str, index: int) -> list[JsonObject]:
-        """Write the result of a call; return what is no text, for a message behind all results."""
+        """Write a call's result; return its media, for a message after all results."""
         text, media = _NO_RESULT, []
         if call.result is not None:
             index, message = call.result
@@ -137,7 +138,7 @@ class MessageWriter:
         return media
 
     def _calls(self, turn: ModelTurn) -> list[JsonObject]:
-        """Return the calls of a turn; equal and empty ids become different ones."""
+        """Return the calls of a turn; duplicate and empty ids become unique."""
         found: list[JsonObject] = []
         taken: set[str] = set()
         for number, call in enumerate(turn.calls):
@@ -159,11 +160,12 @@ class MessageWriter:
         param = f"messages[{index}].content"
         parts = self._content.parts(message.content, param)
         if media_of(parts):
-            self._notes.add(param)  # only the user may say it in another form
+            # Only the user's messages may contain another form.
+            self._notes.add(param)
         return texts_of(parts)
 
     def _reasoning(self, message: ChatMessage) -> str:
-        """Return the reasoning that the upstream wants back: its own, and nobody else's."""
+        """Return the upstream's own reasoning, which it requires back."""
         if self._owner is None:
             return ""
         found: list[str] = []
@@ -185,7 +187,7 @@ class MessageWriter:
 
 
 def _arguments(call: PriorToolCall) -> str:
-    """Return a call's arguments as the JSON of an object, as they came if they are that."""
+    """Return a call's arguments as a JSON object, unchanged if they already are one."""
     function = None if call.source is None else call.source.function
     given = None if function is None else function.arguments
     is_object = isinstance(given, str) and given.lstrip().startswith("{")

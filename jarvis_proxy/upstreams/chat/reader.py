@@ -1,4 +1,4 @@
-"""Answers of a chat completions upstream, whole or as a stream, cut anywhere. Pure.
+"""Reads answers of a chat completions upstream, whole or as a stream that is split anywhere. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat-streaming (read 2026-11).
 """
@@ -62,19 +62,19 @@ class ChatReader:
 
     @property
     def held(self) -> int:
-        """About how many bytes it holds back."""
+        """About how many bytes the reader holds back."""
         kept = sum(choice.held for choice in self._choices.values())
         return kept + self._body.held
 
     @property
     def is_settled(self) -> bool:
-        """Whether each choice has its finish reason: only usage may still come."""
+        """Whether each choice has its finish reason, so that only usage may follow."""
         if not self._choices:
             return self.done
         return all(choice.reason for choice in self._choices.values())
 
     def feed(self, data: bytes) -> None:
-        """Read a piece of a streamed body; one that turns out to be whole JSON is read as such.
+        """Read a piece of a streamed body; a body that proves to be whole JSON is read as such.
 
         Raises:
             ProxyError: the upstream reported an error; 502 `upstream_bad_frame`,
@@ -88,7 +88,7 @@ class ChatReader:
                 return
 
     def feed_eof(self) -> None:
-        """Take it that the body has ended.
+        """Handle the end of the body.
 
         Raises:
             ProxyError: 502 `upstream_truncated`, a choice has no finish reason.
@@ -103,11 +103,12 @@ class ChatReader:
                 self._take_event(event)
         except ProxyError as error:
             if error.code != "upstream_bad_frame":
-                raise  # else half an event: it was cut
+                # A bad frame at the end is half an event, because the stream was cut.
+                raise
         self._end()
 
     def read_whole(self, body: bytes) -> None:
-        """Read a body that came whole; one that turns out to be a stream is read as such.
+        """Read a body that arrived whole; a body that proves to be a stream is read as such.
 
         Raises:
             ProxyError: the body holds an error or nothing usable.
@@ -129,7 +130,8 @@ class ChatReader:
         self._note(fields)
         for choice in choices:
             self._take_choice(choice, fields_of(choice.get("message")), is_whole=True)
-        self._end_choices()  # a whole body is complete, even if it does not say why it ended
+        # A whole body is complete, even without finish reasons.
+        self._end_choices()
 
     def _take_event(self, event: SSEEvent) -> None:
         data = event.data.strip(_BLANK)
@@ -140,7 +142,8 @@ class ChatReader:
                 self._take_frame(data, event.event)
             except ProxyError:
                 if not self.is_settled:
-                    raise  # else the answer is there, and nothing behind it can harm it
+                    # A fault after a complete answer does no harm, and is ignored.
+                    raise
 
     def _take_frame(self, data: bytes, event: str) -> None:
         fields = _fields(data)
@@ -150,14 +153,15 @@ class ChatReader:
             if (error := error_of(frame, data, event, "chat")) is not None:
                 raise late(error, data)
         for choice in choices:
-            if choice.get("finish_reason") == "error":  # as OpenRouter says it
+            # OpenRouter reports an error like this.
+            if choice.get("finish_reason") == "error":
                 raise late(error_from_object(dumps(choice.get("error"))), data)
         self._note(fields)
         for choice in choices:
             self._take_choice(choice, _message(choice))
 
     def _note(self, fields: Fields) -> None:
-        """Note what an event, or the whole answer, says besides its choices."""
+        """Note the fields of an event, or of the whole answer, besides its choices."""
         if self._upstream_id is None and isinstance(upstream_id := fields.get("id"), str):
             self._upstream_id = upstream_id or None
         if (usage := chat_usage(fields)) is not None:
@@ -179,7 +183,7 @@ class ChatReader:
         """End every choice.
 
         Raises:
-            ProxyError: 502 `upstream_truncated`, one has no finish reason.
+            ProxyError: 502 `upstream_truncated`, a choice has no finish reason.
         """
         if not self.is_settled:
             raise _truncated()
@@ -194,10 +198,10 @@ class ChatReader:
 
 
 def _fields(data: bytes) -> Fields:
-    """Return an event's object.
+    """Return an event's JSON object.
 
     Raises:
-        ProxyError: 502 `upstream_bad_frame`, it is none; or the error that a list speaks of.
+        ProxyError: 502 `upstream_bad_frame`, the data is no JSON object; or the error in a list.
     """
     if is_swarm(data):
         raise bad_frame()
@@ -213,7 +217,7 @@ def _fields(data: bytes) -> Fields:
 
 
 def _message(choice: Fields) -> Fields:
-    """Return what a choice adds: some services put a whole ``message`` into their only event."""
+    """Return a choice's delta; some services put a whole ``message`` in their only event."""
     return fields_of(choice.get("delta")) or fields_of(choice.get("message"))
 
 
@@ -232,9 +236,10 @@ def _bad_response() -> ProxyError:
 
 
 def chat_usage(fields: Fields) -> ChatUsage | None:
-    """Return the tokens that an answer or an event reports, None where it reports none.
+    """Return the token counts in an answer or an event, None if it has none.
 
-    Tokens that wrote or read a cache are part of the prompt; reasoning is part of the completion.
+    Tokens written to or read from a cache are part of the prompt; reasoning is part of the
+    completion.
     """
     counted = usage_in(fields) if _may_report(fields) else None
     if counted is None:
@@ -250,7 +255,7 @@ def chat_usage(fields: Fields) -> ChatUsage | None:
 
 
 def _may_report(fields: Fields) -> bool:
-    """Return whether to look closer: nearly no event of a stream reports any."""
+    """Return whether to look closer: nearly all events of a stream report nothing."""
     if fields.get("usage") is not None or "x_groq" in fields:
         return True
     choices = map(fields_of, items_of(fields.get("choices")))

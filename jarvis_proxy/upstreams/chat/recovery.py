@@ -1,4 +1,4 @@
-"""Refusals that a changed chat request gets past: what is said, and what is then changed. Pure.
+"""Refusals of chat services that a changed request avoids, and the changes. Pure.
 
 Sources: error messages as users report them (read 2026-11): openai/codex#24500, #22129,
 vllm-project/vllm#41114, deepseek-ai/awesome-deepseek-integration#606, and others.
@@ -19,7 +19,7 @@ CHOICE: Final = "tool_choice"
 STRICT: Final = "strict"
 
 _NAMED_IS_ENOUGH: Final = ("temperature", "reasoning_effort", "thinking")
-"""They are left out when a refusal names them, whatever it says of them."""
+"""Parameters that are left out when a refusal names them, for any reason."""
 _LEFT_OUT: Final = (
     "top_p",
     "top_k",
@@ -37,7 +37,7 @@ _LEFT_OUT: Final = (
     STRICT,
     REASONING,
 )
-"""They are left out when a refusal names them and says that they are not supported."""
+"""Parameters that are left out when a refusal names them as not supported."""
 _UNSUPPORTED: Final = re.compile(
     r"unsupported|n['o]t (?:be )?support|unavailable|unknown|unrecogni[sz]ed|unexpected|\bextra\b"
     r"|not (?:permitted|allowed|available)|invalid (?:parameter|argument|field)|deprecated"
@@ -50,28 +50,29 @@ _DEMANDED: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _STATUSES: Final = (400, 422)
-_MAX_READ: Final = 8192  # of a message, which comes from outside
+_MAX_READ: Final = 8192
+"""Most characters of a message that are searched, because it comes from outside."""
 _HOUR: Final = 3600.0
 _MOST_MODELS: Final = 500
 
 
 class RequestFallbacks(msgspec.Struct, frozen=True, kw_only=True):
-    """What is changed in a request after an upstream refused it as it was."""
+    """The changes to a request after an upstream refused it."""
 
     other_limit: bool = False
-    """The limit of tokens is sent under the other one of its two names."""
+    """The token limit is sent under the other one of its two names."""
     without: frozenset[str] = frozenset()
-    """These parameters are left out."""
+    """Parameters that are left out."""
     schema_as_words: bool = False
-    """A JSON schema for the answer stands in the system's words."""
+    """A JSON schema for the answer becomes text of the system message."""
     no_thinking: bool = False
-    """Thinking is off: the reasoning that the upstream wants back is lost."""
+    """Thinking is off, because the reasoning that the upstream requires back is lost."""
     free_choice: bool = False
     """No tool is forced."""
 
     @property
     def lasting(self) -> "RequestFallbacks":
-        """What holds for every request to the model, and not for this request only."""
+        """The fallbacks that apply to every request to the model, not only to this one."""
         return msgspec.structs.replace(self, no_thinking=False, free_choice=False)
 
     def __or__(self, other: "RequestFallbacks") -> "RequestFallbacks":
@@ -90,10 +91,10 @@ NO_FALLBACKS: Final = RequestFallbacks()
 def remedy(
     status: int, refusal: ProxyError, sent: Collection[str], done: RequestFallbacks
 ) -> RequestFallbacks | None:
-    """Return the fallbacks for a refused request; None: nothing is known that would help.
+    """Return the fallbacks for a refused request, None if no remedy is known.
 
-    *sent* names the parameters of the request; *done* are the fallbacks it had. Each change is
-    made once.
+    *sent* are the names of the request's parameters; *done* are the fallbacks that it already had.
+    Each change is made once.
     """
     if status not in _STATUSES or refusal.code == "context_length_exceeded":
         return None
@@ -106,12 +107,12 @@ def remedy(
 
 
 def demands_reasoning(said: str) -> bool:
-    """Return whether a refusal wants the upstream's own reasoning back."""
+    """Return whether a refusal requires the upstream's own reasoning."""
     return _DEMANDED.search(said[:_MAX_READ]) is not None
 
 
 def _changes(said: str, named: list[str], sent: Collection[str]) -> list[RequestFallbacks]:
-    """Return the changes that *said* calls for, the likeliest first."""
+    """Return the changes that *said* suggests, the most likely one first."""
     if demands_reasoning(said):
         return [RequestFallbacks(no_thinking=True)]
     changes: list[RequestFallbacks] = []
@@ -137,9 +138,9 @@ def _names(said: str, name: str) -> bool:
 
 
 class LearntFallbacks:
-    """What an upstream's models were found not to take, for an hour each.
+    """Remembers for an hour what an upstream's models do not accept.
 
-    *now* is always on the monotonic clock, in seconds.
+    *now* is in seconds on the monotonic clock.
     """
 
     __slots__ = ("_found",)
@@ -156,7 +157,7 @@ class LearntFallbacks:
         return NO_FALLBACKS
 
     def note(self, model: str, fallbacks: RequestFallbacks, now: float) -> None:
-        """Keep what of *fallbacks* holds for every request to *model*."""
+        """Remember those of *fallbacks* that apply to every request to *model*."""
         lasting = fallbacks.lasting
         if lasting == NO_FALLBACKS or lasting == self.of(model, now):
             return

@@ -1,4 +1,4 @@
-"""Which chat completions service a request goes to, and what it is known to take. Pure."""
+"""The chat completions service of a request, and what it is known to support. Pure."""
 
 import re
 from typing import Final
@@ -10,7 +10,7 @@ from jarvis_proxy.canonical.sealed_state import chat_owner
 
 _OPENAI: Final = "api.openai.com"
 _SWITCHING: Final = ("deepseek.com", "z.ai", "bigmodel.cn", "moonshot.ai", "moonshot.cn")
-"""Hosts whose services take ``thinking: {"type": "disabled"}``.
+"""Hosts whose services support ``thinking: {"type": "disabled"}``.
 
 Sources: https://api-docs.deepseek.com, https://docs.z.ai, https://platform.moonshot.ai/docs (read
 2026-11).
@@ -20,10 +20,10 @@ _TIERS: Final = frozenset(("auto", "default", "flex", "priority", "scale"))
 
 
 class ChatTarget(msgspec.Struct, frozen=True):
-    """A chat completions service and the model asked there.
+    """A chat completions service and the requested model.
 
-    *upstream* is the name that the settings give it. *is_openai*: OpenAI itself, and nothing
-    compatible with it. *switches_thinking*: it takes ``thinking: {"type": "disabled"}``.
+    *upstream* is its name in the settings. *is_openai*: it is OpenAI itself, not a compatible
+    service. *switches_thinking*: it supports ``thinking: {"type": "disabled"}``.
     """
 
     upstream: str
@@ -33,21 +33,21 @@ class ChatTarget(msgspec.Struct, frozen=True):
 
     @property
     def owner(self) -> str | None:
-        """The owner of its sealed reasoning; None: OpenAI shows no reasoning in chat."""
+        """The owner of its sealed reasoning; None for OpenAI, whose chat API shows no reasoning."""
         return None if self.is_openai else chat_owner(self.upstream)
 
     @property
     def limit_name(self) -> str:
-        """Its name for the most tokens of an answer."""
+        """The service's name for the limit on an answer's tokens."""
         return "max_completion_tokens" if self.is_openai else "max_tokens"
 
     @property
     def is_openais_reasoning_model(self) -> bool:
-        """The model is one of OpenAI's that always think: they take no ``temperature``."""
+        """Whether it is an OpenAI model that always thinks; these accept no ``temperature``."""
         return self.is_openai and _REASONING.match(self.model.rpartition("/")[2]) is not None
 
     def takes_tier(self, tier: object) -> bool:
-        """Return whether *tier* is one of its service tiers."""
+        """Return whether *tier* is one of the service's tiers."""
         return self.is_openai and tier in _TIERS
 
 

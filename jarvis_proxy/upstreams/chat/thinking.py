@@ -1,4 +1,4 @@
-"""How much to think: the canonical request's wishes → ``reasoning_effort`` and ``thinking``. Pure.
+"""Converts wishes for thinking to ``reasoning_effort`` and ``thinking``. Pure.
 
 Source: https://platform.openai.com/docs/guides/reasoning and
 https://api-docs.deepseek.com/guides/thinking_mode (read 2026-11).
@@ -26,7 +26,7 @@ DISABLED: Final = {"type": "disabled"}
 
 
 def thinking_fields(request: ChatRequest, target: ChatTarget) -> dict[str, Any]:
-    """Return the fields that ask for what the client asked for; {} leaves it to the model.
+    """Return the fields for the thinking that the client wants; {} leaves it to the model.
 
     Raises:
         ProxyError: 400, an unknown effort.
@@ -42,7 +42,7 @@ def thinking_fields(request: ChatRequest, target: ChatTarget) -> dict[str, Any]:
 
 
 def _effort(request: ChatRequest) -> str | None:
-    """Return one of none, low, medium and high; None where the client asks for none of them."""
+    """Return one of none, low, medium and high; None if the client wants none of them."""
     reasoning, thinking = request.reasoning, request.thinking
     named = [("reasoning_effort", request.reasoning_effort)]
     if reasoning is not None:
@@ -69,7 +69,7 @@ def _known(param: str, word: str) -> str:
 
 
 def _for_budget(budget: int) -> str | None:
-    """Return the effort for a budget in tokens; a negative one is the model's choice."""
+    """Return the effort for a budget in tokens; a negative budget is the model's choice."""
     if budget < 0:
         return None
     if budget == 0:

@@ -1,4 +1,4 @@
-"""``tool_choice`` of the canonical request → that of chat completions. Pure.
+"""Converts ``tool_choice`` of the canonical request to that of chat completions. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create#chat-create-tool_choice (read
 2026-11).
@@ -19,8 +19,10 @@ _DEMANDS_NO_TOOL: Final = ("auto", "none", "validated")
 
 @dataclass(slots=True)
 class ToolChoice:
-    """*value* is what is sent, None for nothing. *only*: the upstream's names of the tools that
-    may be called, where the list of tools alone can say so.
+    """The choice to send as *value*, None for no choice.
+
+    *only* are the upstream's names of the allowed tools, if only the list of tools can express
+    that.
     """
 
     value: str | JsonObject | None = None
@@ -30,16 +32,17 @@ class ToolChoice:
 def write_tool_choice(
     given: str | JsonObject | None, tools: ChatTools, notes: IgnoredParams, *, lists_tools: bool
 ) -> ToolChoice:
-    """Return how *tools* are to be used. *lists_tools*: the upstream knows ``allowed_tools``.
+    """Return how the model may use *tools*; *lists_tools*: the upstream has ``allowed_tools``.
 
     Raises:
-        ProxyError: 400, an unknown choice, or one of a tool that is not declared.
+        ProxyError: 400, an unknown choice, or a tool that is not declared.
     """
     if given is None:
         return ToolChoice()
     if not tools:
         if given not in _DEMANDS_NO_TOOL:
-            notes.add_or_reject(_PARAM)  # what it means was left out, or never declared
+            # Its tool was left out, or was never declared.
+            notes.add_or_reject(_PARAM)
         return ToolChoice()
     chosen = read_tool_choice(given, tools, _PARAM)
     if chosen is None:

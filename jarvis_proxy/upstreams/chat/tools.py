@@ -1,4 +1,4 @@
-"""Tools of the canonical request → tools of chat completions, and the way back. Pure.
+"""Converts tools of the canonical request to those of chat completions, and back. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create#chat-create-tools (read 2026-11).
 """
@@ -19,7 +19,7 @@ JsonObject = dict[str, Any]
 
 
 class ChatTools(DeclaredTools):
-    """The tools of one request, by both sides' names. *native_custom*: custom tools go as such."""
+    """The tools of one request, by both sides' names; *native_custom*: custom tools stay custom."""
 
     __slots__ = ("_native_custom",)
 
@@ -32,7 +32,7 @@ class ChatTools(DeclaredTools):
     ) -> list[JsonObject]:
         """Return the tools for the request: those named in *only*, or all.
 
-        *strict*: the upstream takes ``strict``.
+        *strict*: the upstream accepts ``strict``.
         """
         kept = None if only is None else set(only)
         named = ((self.upstream(t.spec.name, t.spec.namespace), t) for t in self.declared)
@@ -43,7 +43,7 @@ class ChatTools(DeclaredTools):
         ]
 
     def is_custom(self, name: str) -> bool:
-        """Return whether the tool of that name goes to the upstream as a custom one."""
+        """Return whether the tool *name* is sent to the upstream as a custom one."""
         found = self.client(name)
         tools = (tool for tool in self.declared if tool.key == found)
         return self._native_custom and any(tool.custom is not None for tool in tools)
@@ -62,10 +62,10 @@ class ChatTools(DeclaredTools):
 
 
 def read_tools(request: ChatRequest, notes: IgnoredParams, *, native_custom: bool) -> ChatTools:
-    """Return the tools that *request* declares. Those that only others' servers run are noted.
+    """Return the tools in *request*. Tools that only other servers run are noted as ignored.
 
     Raises:
-        ProxyError: 400, a tool without a name, or one declared twice.
+        ProxyError: 400, a tool has no name, or is declared twice.
     """
     collector = ToolCollector(notes)
     for index, tool in enumerate(request.tools or ()):
@@ -77,7 +77,7 @@ def read_tools(request: ChatRequest, notes: IgnoredParams, *, native_custom: boo
 
 
 def _parameters(given: JsonObject | bool | None) -> JsonObject:
-    """Return parameters that show that they are an object, as services demand."""
+    """Return parameters with an explicit object type and properties, as services require."""
     schema: JsonObject = dict(given) if isinstance(given, dict) else {}
     schema.setdefault("type", "object")
     if schema["type"] == "object":

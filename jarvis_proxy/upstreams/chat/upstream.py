@@ -1,6 +1,6 @@
-"""An OpenAI-compatible service: relayed where it has the client's API, else asked in chat. Pure.
+"""An OpenAI-compatible service: relayed if it has the client's API, otherwise called by chat. Pure.
 
-Whether it serves ``/responses`` itself is set, or found out by the first such request.
+Whether it has ``/responses`` itself is configured, or found out by the first such request.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -26,7 +26,7 @@ _HOUR: Final = 3600.0
 
 
 def lacks_endpoint(status: int, body: bytes) -> bool:
-    """Return whether a refusal says that there is no such endpoint, and not no such model."""
+    """Return whether a refusal means that the endpoint, not the model, does not exist."""
     if status not in _ABSENT:
         return False
     error, _ = read_refusal(status, "", body)
@@ -41,7 +41,7 @@ class _BesideResponses(PassthroughExchange):
     def translate_error(
         self, status: int, headers: Mapping[str, str], body: bytes
     ) -> ProxyError | None:
-        """Return 400 `unsupported_endpoint` where the service lacks it."""
+        """Return 400 `unsupported_endpoint` if the service lacks the endpoint."""
         if lacks_endpoint(status, body):
             return _unsupported(self.requests[0].path)
         return super().translate_error(status, headers, body)
@@ -50,8 +50,8 @@ class _BesideResponses(PassthroughExchange):
 class CompatibleUpstream:
     """An OpenAI-compatible service for clients of any API; implements ``Upstream``.
 
-    *apis* names those of OpenAI's APIs that it has, such as ``chat`` and ``responses``; empty: it
-    is found out. *dialects* are client APIs by ``Call.endpoint``, *new_id* gives 24 random letters
+    *apis* are the OpenAI APIs that it has, such as ``chat`` and ``responses``; if empty, this is
+    found out. *dialects* maps ``Call.endpoint`` to client APIs; *new_id* returns 24 random letters
     and digits.
     """
 
@@ -118,7 +118,7 @@ class CompatibleUpstream:
         )
 
     def _has_responses(self, call: Call) -> bool | None:
-        """Return whether the service has ``/responses``; None: that is still to be found out."""
+        """Return whether the service has ``/responses``, None if that is not known yet."""
         if not self._translates:
             return True
         if self._apis:
@@ -127,14 +127,15 @@ class CompatibleUpstream:
         return False if since is not None and call.now - since < _HOUR else None
 
     def _instead(self, call: Call, status: int, body: bytes) -> Exchange | None:
-        """Return the call as chat, if its refusal says that there is no ``/responses``."""
+        """Return the call as chat, if its refusal means that there is no ``/responses``."""
         if not lacks_endpoint(status, body):
             return None
         self._chat_only_since = call.now
         try:
             return self._translated.exchange(call, {}, None)
         except ProxyError:
-            return None  # the next such request gets this error
+            # The next such request gets this error.
+            return None
 
 
 def _unsupported(path: str) -> ProxyError:

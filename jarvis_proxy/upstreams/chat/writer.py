@@ -1,6 +1,6 @@
-"""The canonical request → the body for a chat completions upstream. Pure.
+"""Converts the canonical request to the body for a chat completions upstream. Pure.
 
-Only what is listed here is ever sent: services answer 400 to fields that they do not know.
+Only fields listed here are ever sent: services answer 400 to unknown fields.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create (read 2026-11).
 """
@@ -61,11 +61,11 @@ _SCHEMA_WORDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ChatPlan:
-    """A request as it is sent, and what is needed to read its answer.
+    """A request in its final form, and what is needed to read its answer.
 
-    *sent* names its parameters, ``strict`` and ``reasoning_content`` too where one is somewhere
-    inside. *origins* are the indices of the canonical messages that those sent come from.
-    *ignored* is what was left out, by the canonical names.
+    *sent* are the names of its parameters, and ``strict`` and ``reasoning_content`` if these occur
+    anywhere inside. *origins* are the indices of the canonical messages behind those sent.
+    *ignored* are the canonical params that were left out.
     """
 
     body: bytes
@@ -85,9 +85,9 @@ def write_chat(
     strict: bool = False,
     fallbacks: RequestFallbacks = NO_FALLBACKS,
 ) -> ChatPlan:
-    """Return what the canonical request *body* becomes for *target*.
+    """Return the canonical request *body* in the form for *target*.
 
-    *strict* turns what has no equivalent into errors; *fallbacks* come from refusals before.
+    *strict* makes params without an equivalent errors; *fallbacks* result from earlier refusals.
 
     Raises:
         ProxyError: 400 with a param of the canonical request.
@@ -118,7 +118,8 @@ class _Writer:
         self._fallbacks = fallbacks
         self._notes = IgnoredParams(strict=strict)
         self._out: JsonObject = {"model": target.model}
-        self._words = ""  # for the system to say
+        # Text to add to the system message.
+        self._words = ""
 
     def plan(self, stream: bool) -> ChatPlan:
         tools = read_tools(self._request, self._notes, native_custom=self._target.is_openai)
@@ -143,9 +144,9 @@ class _Writer:
         )
 
     def _put(self, name: str, value: object, *, asked: str | None = None) -> None:
-        """Set a field, unless the upstream was found not to take it.
+        """Set a field, unless the upstream is known to reject it.
 
-        *asked* is the client's parameter that is lost then.
+        *asked* is the client's parameter that would be lost.
         """
         if name not in self._fallbacks.without:
             self._out[name] = value
@@ -179,7 +180,7 @@ class _Writer:
             self._copy("service_tier")
 
     def _googles(self) -> None:
-        """Note what only Gemini could be asked."""
+        """Note params that only Gemini supports."""
         request = self._request
         ratings = map(fields_of, items_of(request.safety_settings or request.safety_settings_camel))
         if any(rating.get("threshold") not in _OFF for rating in ratings):
@@ -231,7 +232,7 @@ class _Writer:
         self._put(FORMAT, written)
 
     def _tools(self, tools: ChatTools) -> bool:
-        """Set the tools and how they are used; return whether only one call is to be passed."""
+        """Set the tools and their use; return whether only one call may be passed on."""
         is_openai = self._target.is_openai
         choice = write_tool_choice(
             self._request.tool_choice, tools, self._notes, lists_tools=is_openai
@@ -274,7 +275,7 @@ class _Writer:
 
 
 def _named(inner: JsonObject) -> JsonObject:
-    """Return ``json_schema`` with the name that it must have, and without what is null."""
+    """Return ``json_schema`` with the required name, and without null fields."""
     name = inner.get("name")
     legal = _ILLEGAL.sub("_", name)[:_MAX_FORMAT_NAME] if isinstance(name, str) else ""
     given = {key: value for key, value in inner.items() if value is not None}

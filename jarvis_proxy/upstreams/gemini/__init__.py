@@ -1,1 +1,1 @@
-"""Gemini behind OpenAI's dialect."""
+"""Gemini as an upstream, for clients of any API."""

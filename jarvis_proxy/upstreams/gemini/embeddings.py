@@ -1,4 +1,4 @@
-"""/v1/embeddings on Gemini: texts to batchEmbedContents, vectors back in OpenAI's form. Pure.
+"""/v1/embeddings on Gemini: sends texts to batchEmbedContents, and returns OpenAI's form. Pure.
 
 Sources: https://ai.google.dev/api/embeddings and
 https://platform.openai.com/docs/api-reference/embeddings (read 2026-11).
@@ -35,17 +35,17 @@ from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
 CHUNK: Final = 100
-"""Inputs of one batchEmbedContents. Google's limit is unverified; no peer sends more."""
+"""Inputs per batchEmbedContents. Google's limit is unverified; no similar client sends more."""
 
 MAX_INPUTS: Final = 2048
-"""OpenAI's own limit: without one, a small body would become any number of upstream calls."""
+"""OpenAI's limit: without one, a small body could cause any number of upstream requests."""
 
 _UNIT_TOLERANCE: Final = 1e-4
-"""How far from length 1 the rounding of a whole vector's numbers may lead."""
+"""How much the rounding of a whole vector's numbers may change its length from 1."""
 
 
 class _Request(msgspec.Struct):
-    """The downstream body. *task_type* and *title* are not OpenAI's: Google's own, passed on."""
+    """The client's body; *task_type* and *title* are Google's fields, not OpenAI's."""
 
     input: object = None
     dimensions: int | None = None
@@ -107,11 +107,11 @@ _REPLY: Final = msgspec.json.Decoder(_Reply)
 
 
 class EmbeddingsExchange:
-    """One embeddings call: a request for each 100 inputs, all vectors in their order.
+    """One embeddings call: a request per 100 inputs, and all vectors in order.
 
-    Usage is what ``usageMetadata`` says. gemini-embedding-001 sends none: there the tokens of an
-    input are estimated as a quarter of its UTF-8 bytes, rounded up, which is about right for
-    English and a little high for most other languages.
+    Usage comes from ``usageMetadata``. gemini-embedding-001 sends none, so there an input counts a
+    quarter of its UTF-8 bytes, rounded up. That is about right for English and rather high for most
+    other languages.
     """
 
     __slots__ = ("_base64", "_call", "_normalise", "_texts", "_tokens", "_vectors", "requests")
@@ -119,11 +119,11 @@ class EmbeddingsExchange:
     raw: bool = False
 
     def __init__(self, call: Call) -> None:
-        """Take the call.
+        """Prepare the requests of *call*.
 
         Raises:
-            ProxyError: 400, the body is not OpenAI's embeddings request, its input is tokens, or
-                it asks for a stream.
+            ProxyError: 400, the body is no embeddings request of OpenAI's form, its input is
+                tokens, or it asks for a stream.
         """
         if call.stream:
             raise _no_stream()
@@ -133,8 +133,8 @@ class EmbeddingsExchange:
         self._base64 = _wants_base64(request.encoding_format)
         if request.dimensions is not None and request.dimensions < 1:
             raise faults.out_of_range("dimensions", request.dimensions, low=1)
-        # Google cuts a vector of gemini-embedding-001 off and does not scale what is left; for
-        # gemini-embedding-2 that is unverified. OpenAI's vectors have length 1, and so do all here.
+        # Google truncates a vector of gemini-embedding-001 without scaling the rest; for
+        # gemini-embedding-2 that is unverified. OpenAI's vectors have length 1, so these do too.
         self._normalise = request.dimensions is not None
         self._texts = [texts[at : at + CHUNK] for at in range(0, len(texts), CHUNK)]
         self._vectors: list[list[Raw] | None] = [None] * len(self._texts)
@@ -145,22 +145,22 @@ class EmbeddingsExchange:
 
     @property
     def weight(self) -> int:
-        """Return the size of all bodies."""
+        """Return the total size of all request bodies."""
         return sum(len(request.body) for request in self.requests)
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return nothing: no parameter of an embeddings request goes unheard."""
+        """Return nothing: no param of an embeddings request is ignored."""
         return ()
 
     @property
     def usage(self) -> TokenUsage | None:
-        """Return the prompt's tokens once every reply was taken."""
+        """Return the prompt's token counts once every reply has been read."""
         return None if None in self._vectors else TokenUsage(prompt=sum(self._tokens))
 
     @property
     def partial_usage(self) -> TokenUsage | None:
-        """Return the prompt's tokens of the requests whose reply was taken."""
+        """Return the prompt's token counts of the replies read so far."""
         tokens = sum(self._tokens)
         return TokenUsage(prompt=tokens) if tokens else None
 
@@ -169,11 +169,11 @@ class EmbeddingsExchange:
         return errors.translate_error(status, body, model=self._call.model, headers=headers)
 
     def recover(self, status: int, body: bytes) -> Exchange | None:
-        """Return None: there is nothing to leave out of an embeddings request."""
+        """Return None: an embeddings request has nothing to leave out."""
         return None
 
     def translate_reply(self, body: bytes, index: int = 0) -> None:
-        """Take a whole 200 body with the vectors of one request.
+        """Read a whole 200 body with the vectors of one request.
 
         Raises:
             ProxyError: 502 `upstream_bad_response` or `empty_response`, or the error in the body.
@@ -187,8 +187,8 @@ class EmbeddingsExchange:
         self._tokens[index] = translate_usage(reply.usage_metadata).prompt_tokens or sum(
             map(_estimate, self._texts[index])
         )
-        # Each reply is encoded as it comes: a call may hold millions of numbers, and encoding them
-        # all at the end would stop every other call for that long.
+        # Encode each reply as it arrives: a call may have millions of numbers, and encoding them
+        # all at the end would block every other call.
         self._vectors[index] = [self._encode(vector.values) for vector in vectors]
 
     def answer(self) -> bytes:
@@ -212,7 +212,7 @@ class EmbeddingsExchange:
     def stream_translator(
         self, index: int = 0, numbers: SequenceNumbers | None = None
     ) -> StreamTranslator:
-        """Refuse: nobody streams vectors.
+        """Reject the call, because vectors are not streamed.
 
         Raises:
             ProxyError: 400 `unsupported_value`.
@@ -276,7 +276,7 @@ def _decode(body: bytes) -> _Request:
 
 
 def _texts(value: object) -> list[str]:
-    """Return the inputs, one or many, as texts."""
+    """Return the inputs, one or several, as texts."""
     if value is None:
         raise faults.missing("input")
     if isinstance(value, str):
@@ -336,5 +336,5 @@ def _wants_base64(encoding_format: str | None) -> bool:
 
 
 def _estimate(text: str) -> int:
-    """Return about how many tokens *text* is."""
+    """Return an estimate of the tokens in *text*."""
     return -(-len(text.encode()) // 4)

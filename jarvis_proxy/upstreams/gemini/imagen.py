@@ -1,7 +1,7 @@
-"""Imagen, which draws by ``:predict`` and not by generateContent. Pure.
+"""Imagen, which draws by ``:predict`` instead of generateContent. Pure.
 
-Source: https://ai.google.dev/gemini-api/docs/imagen (read 2026-11). No recorded exchange is at
-hand: what Imagen answers when it filters is not verified beyond its documentation.
+Source: https://ai.google.dev/gemini-api/docs/imagen (read 2026-11). There is no recorded exchange,
+so Imagen's answers to filtered prompts are only known from its documentation.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, too_large
 
 PREFIX: Final = "imagen-"
 _AT_ONCE: Final = 4
-"""Pictures of one request at the most."""
+"""Most pictures of one request."""
 _SHAPES: Final = frozenset(("1:1", "3:4", "4:3", "9:16", "16:9"))
 _OTHERS: Final = {"2:3": "3:4", "4:5": "3:4", "3:2": "4:3", "5:4": "4:3", "21:9": "16:9"}
 _SIZES: Final = frozenset(("1K", "2K"))
@@ -47,7 +47,7 @@ _REPLY: Final = msgspec.json.Decoder(_Reply)
 
 
 def is_imagen(model: str) -> bool:
-    """Return whether *model*, Google's name, is one of Imagen's."""
+    """Return whether *model*, in Google's spelling, is an Imagen model."""
     return model.lower().startswith(PREFIX)
 
 
@@ -59,10 +59,10 @@ class ImagenCall:
     headers: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, call: Call, request: ChatRequest) -> None:
-        """Take what is asked.
+        """Prepare the requests.
 
         Raises:
-            ProxyError: 400, there are no words to draw from, or pictures to edit.
+            ProxyError: 400, there is no text prompt, or there are pictures to edit.
         """
         ignored = IgnoredParams(strict=call.strict_params)
         self._call = call
@@ -73,10 +73,10 @@ class ImagenCall:
         self.ignored = ignored.names
 
     def begin(self) -> None:
-        """Do nothing: readers share nothing."""
+        """Do nothing: readers share no state."""
 
     def reader(self, answer: Answer, index: int, /) -> AnswerReader:
-        """Return a fresh reader for the body that answers ``requests[index]``."""
+        """Return a new reader for the body that answers ``requests[index]``."""
         return ImagenReader(answer, _AT_ONCE * index, self._call.model)
 
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
@@ -97,9 +97,9 @@ class ImagenCall:
 
 
 class ImagenReader:
-    """Reads the pictures of one request into choices from *first* on; implements ``AnswerReader``.
+    """Reads one request's pictures into choices from *first* on; implements ``AnswerReader``.
 
-    There are no streams: a body that is read in pieces is one answer too. Imagen counts no tokens.
+    Imagen has no streams: a body read in pieces is also one answer. Imagen counts no tokens.
     """
 
     __slots__ = ("_answer", "_body", "_first", "_model")
@@ -118,7 +118,7 @@ class ImagenReader:
 
     @property
     def held(self) -> int:
-        """How many bytes are kept."""
+        """How many bytes the reader keeps."""
         return self._body.size
 
     def feed(self, data: bytes, /) -> None:
@@ -132,10 +132,10 @@ class ImagenReader:
             raise too_large()
 
     def feed_eof(self) -> None:
-        """Read what was kept.
+        """Read the body that was kept.
 
         Raises:
-            ProxyError: as ``read_whole``; 502 `upstream_truncated`, it is not all of it.
+            ProxyError: as ``read_whole``; 502 `upstream_truncated`, the body is incomplete.
         """
         body = self._body.join()
         if not body.rstrip().endswith(b"}"):
@@ -156,7 +156,7 @@ class ImagenReader:
             reply = _REPLY.decode(body)
         except DECODE_ERRORS:
             raise bad_response() from None
-        # Documented: pictures that are filtered are left out, all of them if need be.
+        # As documented, filtered pictures are left out, possibly all of them.
         predictions = reply.predictions or [_Prediction()]
         for index, one in enumerate(predictions[:_AT_ONCE]):
             self._take(self._first + index, one)
@@ -221,7 +221,7 @@ def _parameters(request: ChatRequest, ignored: IgnoredParams) -> dict[str, Any]:
     if wish.image_size is not None:
         if wish.image_size not in _SIZES:
             ignored.add_or_reject(f"{param}.image_size")
-        # Not all of Imagen's models know sizes: the usual one is not named.
+        # Some Imagen models have no sizes, so the default size is not sent.
         elif wish.image_size != "1K":
             parameters["imageSize"] = wish.image_size
     return parameters

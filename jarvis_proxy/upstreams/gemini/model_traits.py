@@ -1,4 +1,4 @@
-"""What each Gemini model can do: the one table of what is known of models. Pure.
+"""The abilities of each Gemini model, in one table. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/models, /thinking, /thought-signatures (read
 2026-11), and recorded answers of the models themselves.
@@ -12,55 +12,55 @@ from typing import Final, Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTraits:
-    """The differences between models that a request has to mind.
+    """The differences between models that a request must respect.
 
-    The defaults are those of the newest family, which an unknown name is taken for: a moving
-    alias or a model of next month then gets the rules that the newest models share.
+    The defaults are those of the newest family, and also apply to unknown names: so a moving alias
+    or a future model gets the rules that the newest models share.
     """
 
     family: tuple[int, int] = (4, 0)
-    """Generation, as in ``gemini-3.8-flash``: (3, 8)."""
+    """The generation, such as (3, 8) for ``gemini-3.8-flash``."""
     thinking: Literal["none", "budget", "level"] = "level"
     budget: tuple[int, int] = (0, 24_576)
-    """Least and largest thinking budget in tokens, where thinking is set by budget."""
+    """Smallest and largest thinking budget in tokens, for models with budgets."""
     thinking_can_stop: bool = False
-    """Budget 0 is taken, below the least budget if need be."""
+    """Whether budget 0 is accepted, even if it is below the smallest budget."""
     minimal_level: bool = False
-    """Thinking level MINIMAL is taken; elsewhere it is a 400."""
+    """Whether thinking level MINIMAL is accepted; other models answer 400."""
     signatures: Literal["none", "optional", "required"] = "required"
-    """Thought signatures on function calls in history; "required" is checked by the upstream."""
+    """Thought signatures of function calls in the history; the upstream checks "required" ones."""
     samples: bool = False
-    """Temperature, top_p and top_k count. Elsewhere Google ignores them and warns of a 400."""
+    """Whether temperature, top_p and top_k apply; others ignore them and announce a 400."""
     output_limit: int = 65_536
-    """Most tokens of one answer, thoughts included."""
+    """Most tokens of one answer, including thoughts."""
     prefill: bool = False
-    """A conversation may end with the model's turn, which is then continued."""
+    """Whether a conversation may end with the model's turn, which is then continued."""
     penalties: bool = False
     logprobs: bool = False
     response_media: bool = True
-    """A function response may hold media parts."""
+    """Whether a function response may contain media parts."""
     json_with_tools: bool = True
-    """A JSON answer may be asked for next to tools."""
+    """Whether a request may have both a JSON answer and tools."""
     mixes_tools: bool = True
-    """Server-side tools (search, code) may stand next to functions."""
+    """Whether a request may have both server-side tools (search, code) and functions."""
     sends_ids: bool = True
-    """Function calls and their responses carry ids."""
+    """Whether function calls and their responses carry ids."""
     resolution: Literal["part", "request", "none"] = "part"
     """Where a media resolution may be set."""
     functions: bool = True
     server_tools: bool = True
     validated_mode: bool = True
-    """Function calling mode VALIDATED is known."""
+    """Whether function calling mode VALIDATED is supported."""
     json_output: bool = True
     system_instruction: bool = True
     image_sizes: bool = False
-    """Pictures may be asked for in a size, and not in a shape only."""
+    """Whether a picture's size, and not only its shape, may be set."""
     speech_style: bool = False
-    """A speech model has a field for how to speak, and reads all texts aloud."""
+    """Whether a speech model has a field for its style, and reads all texts aloud."""
     opens_with_user: bool = False
-    """The first content must be the user's."""
+    """Whether the first content must be the user's."""
     outputs: frozenset[str] = frozenset({"TEXT"})
-    """Response modalities."""
+    """The supported response modalities."""
 
 
 NEWEST: Final = ModelTraits()
@@ -76,7 +76,7 @@ _GEN2: Final = ModelTraits(
     response_media=False,
     json_with_tools=False,
     mixes_tools=False,
-    # Harmless on this host by all recordings, yet refused on others: left out where not needed.
+    # Recordings show that this host accepts ids, but others reject them: send them only if needed.
     sends_ids=False,
     resolution="request",
 )
@@ -92,7 +92,7 @@ _GEN1: Final = replace(
     validated_mode=False,
     opens_with_user=True,
 )
-# What Gemma takes is hardly documented: nothing is sent that a model without the feature refuses.
+# Gemma is hardly documented, so nothing is sent that a model without the feature would reject.
 _GEMMA: Final = replace(
     _GEN2,
     family=(0, 0),
@@ -129,8 +129,8 @@ _SPEECH: Final = replace(
     outputs=frozenset({"AUDIO"}),
 )
 
-# The first row whose pattern matches the start of the id. `gemini-4-*`, `*-latest` and names not
-# yet known match none and count as newest: a test for "gemini-3" would turn their features off.
+# The first row whose pattern matches the start of the id applies. `gemini-4-*`, `*-latest` and
+# unknown names match none and count as newest: a test for "gemini-3" would disable their features.
 _TABLE: Final[tuple[tuple[str, ModelTraits], ...]] = (
     (r"gemini-2.*-tts\b|gemini-3\.1.*-tts\b", replace(_SPEECH, speech_style=False)),
     (r".*-tts\b", _SPEECH),
@@ -158,7 +158,7 @@ _COMPILED: Final = tuple((re.compile(pattern), traits) for pattern, traits in _T
 
 @lru_cache(maxsize=256)
 def traits_of(model_id: str) -> ModelTraits:
-    """Return what is known of a Gemini model by its upstream id, aliases already resolved."""
+    """Return the traits of a Gemini model by its upstream id, with aliases already resolved."""
     for pattern, traits in _COMPILED:
         if pattern.match(model_id.lower()):
             return traits

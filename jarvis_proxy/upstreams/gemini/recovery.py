@@ -1,4 +1,4 @@
-"""Refusals that a changed request gets past: what Google says, and what is then changed. Pure.
+"""Refusals of Google's that a changed request avoids, and the changes. Pure.
 
 Source: Google's error messages as users report them (read 2026-11): googleapis/python-genai#660,
 #2133, #2170, #2293, google-gemini/gemini-cli#1953, #5923, #14025, vercel/ai#21192, and others.
@@ -15,29 +15,29 @@ from jarvis_proxy.upstreams.gemini.request.schema.form import FULL, SAFE_DEPTH, 
 
 @dataclass(frozen=True, slots=True)
 class RequestFallbacks:
-    """What a recovery attempt changes, after the upstream refused the request as it was."""
+    """The changes of a recovery attempt, after the upstream refused the request."""
 
     sentinel_signatures: bool = False
     """No real signature is sent; calls of any model get the placeholder by the same rules."""
     user_last: bool = False
-    """A last turn of the model gets a user's turn behind it; results of tools come last."""
+    """A user's turn follows a last turn of the model; tool results come last in a turn."""
     separate_tools: bool = False
-    """Google's own tools are left out where there are functions."""
+    """Google's own tools are left out if there are functions."""
     no_thinking: bool = False
     """``thinkingConfig`` is left out."""
     own_thoughts: bool = True
-    """Thoughts are asked for where only the proxy's settings say so."""
+    """Thoughts are requested even if only the proxy's settings ask for them."""
     schemas: SchemaForm = FULL
-    """How far schemas are relaxed, see ``SchemaForm``: limits, loops and depth become words."""
+    """How far schemas are relaxed, see ``SchemaForm``: limits, loops and depth become text."""
     soft_choice: bool = False
-    """Functions are neither forced nor, where no choice needs it, held to their schemas."""
+    """Functions are not forced, and their schemas are not enforced unless a choice requires it."""
     free_choice: bool = False
-    """A choice of functions goes too, so that the model is held to no schema."""
+    """A choice of functions is dropped too, so that no schema is enforced."""
     refused_types: frozenset[str] = frozenset()
-    """MIME types that the upstream does not take."""
+    """MIME types that the upstream does not accept."""
 
     def traits(self, traits: ModelTraits) -> ModelTraits:
-        """Return what is known of the model, corrected by its refusals."""
+        """Return the model's traits, corrected by its refusals."""
         if self.sentinel_signatures:
             traits = replace(traits, signatures="required")
         if self.user_last:
@@ -51,10 +51,10 @@ NO_FALLBACKS: Final = RequestFallbacks()
 
 
 class Remedy(NamedTuple):
-    """One row: a refusal that *says* this is answered by a request changed like that.
+    """One row: if a refusal *says* this, the request is changed by *change*.
 
-    *named* is what ``x-jarvis-ignored`` then names, as a pattern; "" where nothing that the client
-    sent is left out.
+    *named* is a pattern for what ``x-jarvis-ignored`` then names; "" if nothing from the client is
+    left out.
     """
 
     says: re.Pattern[str]
@@ -101,7 +101,7 @@ _MODE: Final = re.compile(
 _BARE: Final = _says(r"contains an invalid argument|\A\W*invalid[ _]argument\W*\Z")
 
 SIGNATURE_FAULT: Final = _says(r"thought.?signature")
-"""Finds, in Google's words, that a thought signature is missing or not valid."""
+"""Matches Google's messages about a missing or invalid thought signature."""
 
 REMEDIES: Final = (
     Remedy(SIGNATURE_FAULT, _set(sentinel_signatures=True), ""),
@@ -118,7 +118,7 @@ REMEDIES: Final = (
         _set(separate_tools=True),
         r"tools\[\d+\]|web_search_options",
     ),
-    # "Thinking is not enabled for models/…", "The thinking budget (52428) is invalid.",
+    # Examples: "Thinking is not enabled for models/…", "The thinking budget (52428) is invalid.",
     # "Thinking_config.include_thoughts is only enabled when …", "thinking_level is not supported".
     Remedy(
         _says(r"\bthinking|include.?thoughts|\bbudget -?\d+ is invalid|\breasoning"),
@@ -131,23 +131,24 @@ REMEDIES: Final = (
     Remedy(_COMPLEX, _no_limits, _SCHEMA),
     Remedy(_COMPLEX, _set(soft_choice=True), _CHOICE),
     Remedy(_MODE, _set(soft_choice=True), _CHOICE),
-    # It names nothing. These are what is known to bring it about: many limits in schemas, modes
-    # that hold the model to large schemas, and perhaps what nobody but the proxy asked for.
+    # This message names no cause. Known causes are many limits in schemas, modes that enforce large
+    # schemas, and perhaps options that only the proxy added.
     Remedy(_BARE, _anything_known, rf"{_SCHEMA}|{_CHOICE}"),
     Remedy(_BARE, _set(free_choice=True), _CHOICE),
     Remedy(_MODE, _set(free_choice=True), _CHOICE),
 )
-"""Looked at from the top. Each change is made at most once in a call."""
+"""Checked in this order. Each change is made at most once in a call."""
 
 _MEDIA_TYPE: Final = re.compile(r"\b(?:application|audio|image|text|video)/[\w.+-]*\w")
-_MAX_READ: Final = 8192  # of a message, which comes from outside
+_MAX_READ: Final = 8192
+"""Most characters of a message that are searched, because it comes from outside."""
 
 
 def remedies(message: str, done: RequestFallbacks) -> Iterator[RequestFallbacks]:
-    """Yield the fallbacks for a request refused with *message*, the likeliest first.
+    """Yield the fallbacks for a request refused with *message*, the most likely one first.
 
-    *done* are those it had. The caller must check whether they change that request: the
-    same request is not worth another try.
+    *done* are those that it already had. The caller must check that they change the request: the
+    same request is not worth another attempt.
     """
     message = message[:_MAX_READ]
     for remedy in REMEDIES:

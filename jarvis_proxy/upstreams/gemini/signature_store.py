@@ -1,8 +1,8 @@
-"""Thought signatures of tool calls, remembered between turns. Pure.
+"""Remembers thought signatures of tool calls between turns. Pure.
 
-Clients lose what they do not know: a tool call's signature often does not come back, its id
-always does, though one client strips it to letters and digits and cuts it. So the id is short and
-plain, and the proxy remembers what belongs to it.
+Clients drop unknown fields. So a tool call's signature often does not come back, but its id always
+does, though one client reduces it to letters and digits and truncates it. Therefore the id is short
+and plain, and the proxy remembers what belongs to it.
 
 Source: https://ai.google.dev/gemini-api/docs/thought-signatures (read 2026-11).
 """
@@ -16,34 +16,35 @@ from typing import Final, NamedTuple, Protocol
 
 @dataclass(frozen=True, slots=True)
 class StoredSignature:
-    """What the proxy knows about one tool call that a model made: opaque upstream state."""
+    """The opaque upstream state of one tool call that a model made."""
 
     signature: str | None
     native_id: str | None
 
 
 class SignatureStore(Protocol):
-    """Remembers tool calls by the id that the client was given."""
+    """Remembers tool calls by the ids that clients received."""
 
     def get(self, call_id: str, now: float) -> StoredSignature | None:
-        """Return what is known about *call_id*, however a client may have mangled it."""
+        """Return what is known about *call_id*, even if a client has altered the id."""
 
     def put(self, call_id: str, value: StoredSignature, now: float) -> None:
         """Remember *value* under *call_id*; *now* is on the monotonic clock."""
 
 
 KEY_LENGTH: Final = 28
-"""``call`` and 24 letters and digits: what every known mangling leaves of the proxy's ids."""
+"""``call`` and 24 letters and digits: what every known alteration leaves of the proxy's ids."""
 
 _PUNCTUATION: Final = re.compile("[^A-Za-z0-9]+")
-_MAX_ID: Final = 4096  # signatures inside ids, as some gateways make them, reach this order
+# Some gateways put signatures into ids, which get about this long.
+_MAX_ID: Final = 4096
 
 
 def lookup_keys(call_id: str) -> tuple[str, ...]:
-    """Return the keys under which *call_id* may be known, the likeliest first; () for none.
+    """Return the keys under which *call_id* may be known, the most likely first; () for none.
 
-    An id cut below 28 characters has only itself as a key, so it finds nothing rather than the
-    signature of another call.
+    An id cut below 28 characters has only itself as a key, so it never finds another call's
+    signature.
     """
     plain = _PUNCTUATION.sub("", call_id[:_MAX_ID])
     if len(plain) > KEY_LENGTH:
@@ -52,7 +53,7 @@ def lookup_keys(call_id: str) -> tuple[str, ...]:
 
 
 class SignatureStoreStats(NamedTuple):
-    """A store's counters since the start, and what it holds now (*bytes* is an estimate)."""
+    """A store's counters since the start, and its current content (*bytes* is an estimate)."""
 
     entries: int
     bytes: int
@@ -69,11 +70,11 @@ class _Entry(NamedTuple):
 
 
 class MemorySignatureStore:
-    """A store in memory: bounded in entries and bytes, least recently used goes first.
+    """A store in memory, bounded in entries and bytes; the least recently used entry goes first.
 
-    Times are in seconds on the caller's monotonic clock. An entry lives for *ttl* after it was
-    put, however often it is read. One that alone exceeds *max_bytes* is not kept. *lock* is held
-    while it is looked at or changed, for owners with several threads.
+    Times are in seconds on the caller's monotonic clock. An entry expires *ttl* after it was
+    stored, however often it is read. An entry larger than *max_bytes* is not kept. *lock* is held
+    during each access, for owners with several threads.
     """
 
     __slots__ = (
@@ -90,7 +91,7 @@ class MemorySignatureStore:
     )
 
     ENTRY_BYTES: Final = 400
-    """What an entry costs in memory in addition to its texts."""
+    """Memory that an entry takes in addition to its texts."""
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class MemorySignatureStore:
 
     @property
     def stats(self) -> SignatureStoreStats:
-        """Return the counters as they are now."""
+        """Return the current counters."""
         return SignatureStoreStats(
             len(self._entries), self._bytes, self.hits, self.misses, self.evicted, self.expired
         )
@@ -140,12 +141,12 @@ class MemorySignatureStore:
         return None
 
     def knows(self, call_id: str, now: float) -> bool:
-        """Return whether ``get`` would find something, without its being counted as a use."""
+        """Return whether ``get`` would find an entry; this does not count as a use."""
         found = (self._entries.get(key) for key in lookup_keys(call_id))
         return any(entry is not None and entry.expires > now for entry in found)
 
     def put(self, call_id: str, value: StoredSignature, now: float) -> None:
-        """Remember *value* under *call_id* in place of what was known about it."""
+        """Remember *value* under *call_id*, replacing any earlier value."""
         keys = lookup_keys(call_id)
         if not keys:
             return
@@ -167,7 +168,7 @@ class MemorySignatureStore:
         while len(entries) > self._max_entries or self._bytes > self._max_bytes:
             self._drop(next(iter(entries)))
             self.evicted += 1
-        # What nobody asks for any more gathers at this end, and goes when its time is up.
+        # Unused entries gather at this end of the queue: drop those that have expired.
         while entries and next(iter(entries.values())).expires <= now:
             self._drop(next(iter(entries)))
             self.expired += 1

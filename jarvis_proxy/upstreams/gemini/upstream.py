@@ -1,4 +1,4 @@
-"""Gemini as an upstream: which endpoint, and one call there and back. Pure.
+"""Gemini as an upstream: selects the exchange, and translates one call. Pure.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
@@ -30,11 +30,11 @@ _MODEL_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class GeminiUpstream:
-    """Google's generateContent behind any dialect; implements ``UpstreamAdapter``.
+    """Google's generateContent for any dialect; implements ``UpstreamAdapter``.
 
-    *new_id* gives 24 random letters and digits. *image_urls* is the setting ``IMAGE_URLS``.
-    *signature_sources* counts how thought signatures come back, as ``TranslatedRequest`` says
-    it; *lock* is held meanwhile. Calls may be translated in several threads.
+    *new_id* returns 24 random letters and digits. *image_urls* is the setting ``IMAGE_URLS``.
+    *signature_sources* counts how thought signatures come back, as in ``TranslatedRequest``; *lock*
+    is held while it changes. Several threads may translate calls concurrently.
     """
 
     __slots__ = ("_image_urls", "_lock", "_new_id", "_signature_sources", "_signatures", "name")
@@ -57,10 +57,10 @@ class GeminiUpstream:
         self._signature_sources = Counter() if signature_sources is None else signature_sources
 
     def features(self, call: Call, /) -> ModelFeatures:
-        """Return what the model gives besides text.
+        """Return the model's outputs besides text.
 
         Raises:
-            ProxyError: 404 `model_not_found`, the model's name cannot be one of Gemini's.
+            ProxyError: 404 `model_not_found`, the name cannot be a Gemini model's.
         """
         _check_model(call)
         if is_imagen(call.target_model):
@@ -84,7 +84,7 @@ class GeminiUpstream:
         media: Mapping[str, Media | ProxyError],
         decoded: Decoded | None = None,
     ) -> UpstreamCall:
-        """Return Gemini's call for what *read* gives.
+        """Return Gemini's call for the request that *read* returns.
 
         Raises:
             ProxyError: 400, the request cannot be expressed.
@@ -117,11 +117,11 @@ class GeminiUpstream:
     def exchange(
         self, call: Call, media: Mapping[str, Media | ProxyError], decoded: Decoded | None = None
     ) -> Exchange:
-        """Return the exchange for embeddings, or for a call that speaks Google's own API.
+        """Return the exchange for embeddings, or for a call in Google's own API.
 
         Raises:
             ProxyError: 400, the call cannot be expressed or this upstream has no such endpoint;
-                404 `model_not_found`, the model's name cannot be one of Gemini's.
+                404 `model_not_found`, the name cannot be a Gemini model's.
         """
         if call.endpoint == "embeddings":
             _check_model(call)
@@ -138,7 +138,7 @@ class GeminiUpstream:
 
 
 def _check_model(call: Call) -> None:
-    """Refuse a name that could lead the path elsewhere.
+    """Reject a name that could change the path's meaning.
 
     Raises:
         ProxyError: 404 `model_not_found`.

@@ -1,4 +1,4 @@
-"""One canonical request to Gemini, there and back: its requests, readers and recoveries. Pure.
+"""One canonical request to Gemini, and its answer: its requests, readers and recoveries. Pure.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
@@ -26,10 +26,9 @@ _HEADERS: Final = {"Content-Type": "application/json"}
 
 
 class GeminiCall:
-    """One upstream request for each choice, and the way back.
+    """One upstream request per choice, and the way back.
 
-    *build* makes the request, with the fallbacks after a refusal. Implements
-    ``UpstreamCall``.
+    *build* makes the request, with the fallbacks after a refusal. Implements ``UpstreamCall``.
     """
 
     __slots__ = ("_build", "_context", "_fallbacks", "_merged", "plan")
@@ -51,41 +50,41 @@ class GeminiCall:
 
     @property
     def requests(self) -> tuple[UpstreamRequest, ...]:
-        """Return the same request once for each choice."""
+        """Return the same request once per choice."""
         return (self._request(self.plan.body),) * self.plan.choice_count
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Return what was left out."""
+        """Return the params that were left out."""
         return self.plan.ignored
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return which model answered, once that is known."""
+        """Return a header with the model that answered, once it is known."""
         version = self._merged.model_version
         if version is None or not _VERSION.fullmatch(version):
             return ()
         return (("x-gemini-model-version", version),)
 
     def begin(self) -> None:
-        """Begin an attempt: one that failed between two continuations has left nothing."""
+        """Begin an attempt: forget the state of one that failed between continuations."""
         self._merged.begin()
 
     def reader(self, answer: Answer, index: int = 0, /) -> AnswerReader:
-        """Return a fresh reader for the body that answers ``requests[index]``."""
+        """Return a new reader for the body that answers ``requests[index]``."""
         return GeminiReader(
             self._context, self._merged, answer, index, continue_with=self._continue_with
         )
 
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
-        """Return the downstream error for an upstream status ≥ 400; never passed on as it came."""
+        """Return the client's error for an upstream status ≥ 400, never unchanged."""
         return translate_error(status, body, model=self._context.call.model, headers=headers)
 
     def recover(self, status: int, body: bytes) -> "GeminiCall | None":
-        """Return a changed call worth one more try after this refusal, or None.
+        """Return a changed call worth one more attempt after this refusal, or None.
 
-        What is changed is in ``recovery.REMEDIES``. Each change is made once, and only where it
-        makes another request: what the upstream has refused is not sent to it again.
+        ``recovery.REMEDIES`` lists the changes. Each one is made once, and only if it changes the
+        request: a refused request is not sent again.
         """
         if status != 400:
             return None
@@ -93,7 +92,8 @@ class GeminiCall:
             try:
                 better = self._with(fallbacks)
             except ProxyError:
-                continue  # in strict mode, or without the part that the call is about
+                # Strict mode rejects the change, or the call would lose its main part.
+                continue
             if better.plan.body != self.plan.body:
                 better._merged.was_empty = self._merged.was_empty  # noqa: SLF001 - the same class
                 return better
@@ -115,6 +115,6 @@ class GeminiCall:
         return UpstreamRequest("POST", f"/models/{call.target_model}:{method}", _HEADERS, body)
 
     def _continue_with(self, token: str) -> UpstreamRequest:
-        """Return the same request with the token by which the upstream goes on."""
+        """Return the same request with the token that continues the upstream's answer."""
         field = b'{"continuationToken":' + msgspec.json.encode(token) + b","
         return self._request(field + self.plan.body.lstrip()[1:])

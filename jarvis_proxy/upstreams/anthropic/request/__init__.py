@@ -1,1 +1,1 @@
-"""Canonical requests as requests of Anthropic's Messages API. Pure."""
+"""Converts canonical requests to requests of Anthropic's Messages API. Pure."""

@@ -1,7 +1,7 @@
-"""The canonical request → the body of ``POST /v1/messages``. Pure.
+"""Converts the canonical request to the body of ``POST /v1/messages``. Pure.
 
-Source: https://platform.claude.com/docs/en/api/messages (read 2026-11). Only what is written here
-is ever sent: Anthropic answers 400 to fields that it does not know.
+Source: https://platform.claude.com/docs/en/api/messages (read 2026-11). Only fields written here
+are ever sent: Anthropic answers 400 to unknown fields.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ from jarvis_proxy.wire.work_budget import WorkBudget
 JsonObject = dict[str, Any]
 
 DEFAULT_MAX_TOKENS: Final = 32_000
-"""Most tokens of an answer whose client names no limit, in addition to those for thinking."""
+"""Most tokens of an answer without a client's limit, in addition to those for thinking."""
 _UNMAPPED: Final = ("seed", "logit_bias", "logprobs", "top_logprobs")
 _PENALTIES: Final = ("presence_penalty", "frequency_penalty")
 _TIERS: Final = {"auto": "auto", "default": "standard_only"}
@@ -57,9 +57,9 @@ _REQUEST: Final = msgspec.json.Decoder(ChatRequest)
 
 @dataclass(frozen=True, slots=True)
 class MessagesPlan:
-    """A request as it is sent, and what is needed to read its answer.
+    """A request in its final form, and what is needed to read its answer.
 
-    *ignored* is what was left out, by the canonical names.
+    *ignored* are the canonical params that were left out.
     """
 
     body: bytes
@@ -69,7 +69,7 @@ class MessagesPlan:
 
 @dataclass(frozen=True, slots=True)
 class DecodedRequest:
-    """A decoded request, and how many bytes its body had."""
+    """A decoded request, and the size of its body in bytes."""
 
     request: ChatRequest
     size: int
@@ -93,10 +93,10 @@ def needs(request: CanonicalRequest, image_urls: ImageUrls = "fetch") -> Prerequ
 
 
 def decode(body: bytes) -> DecodedRequest:
-    """Return the request in *body*.
+    """Return the decoded request.
 
     Raises:
-        ProxyError: 400, it is no chat request, or holds too much.
+        ProxyError: 400, the body is no chat request, or exceeds the bounds.
     """
     check_values(body)
     try:
@@ -128,14 +128,14 @@ def write_request(
     strict: bool = False,
     fallbacks: RequestFallbacks = NO_FALLBACKS,
 ) -> MessagesPlan:
-    """Return what a request becomes for *model*, which is the upstream's name.
+    """Return the request for *model*, the upstream's name of the model.
 
-    *media* holds, by URL, what ``needs`` asked for or why it could not be had. *image_urls*:
-    "fetch" takes *media*, "pass" gives links to Anthropic, "refuse" is 400. *strict* turns what
-    has no equivalent into errors; *fallbacks* come from refusals before.
+    *media* holds, by URL, the downloads that ``needs`` requested, or their errors. *image_urls*:
+    "fetch" uses *media*, "pass" gives links to Anthropic, "refuse" is 400. *strict* makes params
+    without an equivalent errors; *fallbacks* result from earlier refusals.
 
     Raises:
-        ProxyError: 400 with a param of the canonical request; what stands in *media*.
+        ProxyError: 400 with a param of the canonical request; or an error in *media*.
     """
     notes = IgnoredParams(strict=strict)
     content = ContentWriter(media, image_urls, notes)
@@ -146,7 +146,7 @@ def write_request(
 
 
 class _Writer:
-    """One translation. Its steps stand in the order in which they need each other."""
+    """One translation. Its steps are in the order of their dependencies."""
 
     __slots__ = ("_body", "_fallbacks", "_notes", "_request", "_traits", "_work", "tools")
 
@@ -194,10 +194,10 @@ class _Writer:
         return self._body
 
     def _check(self) -> None:
-        """Note what Anthropic has nothing like.
+        """Note params without an equivalent at Anthropic.
 
         Raises:
-            ProxyError: 400, more than one choice is asked for, or a value is out of its range.
+            ProxyError: 400, more than one choice is requested, or a value is out of its range.
         """
         request, notes = self._request, self._notes
         if request.n is not None and request.n != 1:
@@ -218,7 +218,7 @@ class _Writer:
             notes.add_or_reject("audio")
 
     def _format(self) -> str:
-        """Set the form of the answer; return it in words where it cannot be set."""
+        """Set the form of the answer; return it as text if it cannot be set."""
         wanted = self._request.response_format
         if wanted is None or wanted.type == "text":
             return ""
@@ -247,7 +247,7 @@ class _Writer:
         holds = self._traits.json_schema and not self._fallbacks.free_schemas
         written = self.tools.written(self._work, only=choice.only, strict=holds)
         if not written and said.called:
-            # A history with calls demands tools. The client declares none, so none may be called.
+            # A history with calls requires tools. The client declares none, so none may be called.
             written = [placeholder(name) for name in said.called]
             choice.value = {"type": "none"}
         if written:
@@ -275,7 +275,7 @@ class _Writer:
         self._body["max_tokens"] = limit or min(DEFAULT_MAX_TOKENS, self._traits.output_limit)
 
     def _set_budget(self, wish: ThinkingWish, limit: int | None, *, allowed: bool) -> int | None:
-        """Set a budget for thinking; return the limit, raised for it if the client names none."""
+        """Set a budget for thinking; return the limit, raised for it if the client sets none."""
         raised = min(DEFAULT_MAX_TOKENS + (wanted_budget(wish) or 0), self._traits.output_limit)
         budget = fitting_budget(wish, limit or raised) if allowed else None
         if budget is None:
@@ -296,7 +296,7 @@ class _Writer:
         return self._traits.thinking
 
     def _may_use_budget(self, said: WrittenMessages, choice: ToolChoice) -> bool:
-        """Return whether Anthropic takes a budget together with the rest of the request."""
+        """Return whether Anthropic accepts a budget together with the rest of the request."""
         return said.may_think and not choice.forces and not self._fallbacks.no_past_thinking
 
     def _set_effort(self, effort: str | None, param: str) -> None:
@@ -310,7 +310,7 @@ class _Writer:
         self._body["output_config"] = {"effort": effort, **self._body.get("output_config", {})}
 
     def _limit(self) -> int | None:
-        """Return the client's limit within the model's; None: it names none.
+        """Return the client's limit capped by the model's; None if the client sets none.
 
         Raises:
             ProxyError: 400, a limit below 1.
@@ -328,7 +328,7 @@ class _Writer:
         return min(most) if len(most) > 1 else None
 
     def _set_sampling(self) -> None:
-        """Set how tokens are drawn, as far as the model lets anybody set that.
+        """Set the sampling parameters that the model accepts.
 
         Raises:
             ProxyError: 400, a value out of OpenAI's range.
@@ -363,7 +363,7 @@ class _Writer:
             self._body["stop_sequences"] = kept
 
     def _end(self, said: WrittenMessages) -> None:
-        """Let the user speak last, unless the model can continue its own words."""
+        """Add a user's turn at the end, unless the model can continue its own words."""
         if not said.ends_with_model:
             return
         thinks = self._body.get("thinking", {}).get("type") in ("enabled", "adaptive")

@@ -1,4 +1,4 @@
-"""Marks for Anthropic's prompt cache: at most four, and one where a client knows none. Pure.
+"""Marks for Anthropic's prompt cache: at most four, and one for clients that set none. Pure.
 
 Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (read 2026-11).
 """
@@ -17,11 +17,11 @@ _MARK: Final = "cache_control"
 
 
 def mark_for_cache(body: JsonObject, wanted: object, *, allowed: bool) -> None:
-    """Keep the last four of the marks in *body*; mark the whole request where it has tools only.
+    """Keep the last four marks in *body*; if there is none, mark a whole request with tools.
 
-    *wanted* is the client's mark for the whole request: it takes one of the four places. A request
-    with tools is an agent's, which comes again with more behind it. *allowed*: the upstream takes
-    marks.
+    *wanted* is the client's mark for the whole request; it counts as one of the four. A request
+    with tools is usually an agent's, and returns with more messages. *allowed*: the upstream
+    accepts marks.
     """
     blocks = [*body.get("tools", ()), *body.get("system", ()), *blocks_of(body["messages"])]
     found = [block for block in blocks if _MARK in block]
@@ -36,7 +36,7 @@ def mark_for_cache(body: JsonObject, wanted: object, *, allowed: bool) -> None:
 
 
 def blocks_of(turns: list[JsonObject]) -> Iterator[JsonObject]:
-    """Yield every block of *turns*, those within results too."""
+    """Yield every block of *turns*, including those in results."""
     for turn in turns:
         for block in turn["content"]:
             inner = block.get("content")

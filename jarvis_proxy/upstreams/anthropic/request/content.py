@@ -1,4 +1,4 @@
-"""Parts of messages → content blocks: text, pictures, documents, search results. Pure.
+"""Converts parts of messages to content blocks: text, pictures, documents, search results. Pure.
 
 Source: https://platform.claude.com/docs/en/build-with-claude/vision, /pdf-support and
 /search-results (read 2026-11).
@@ -31,15 +31,15 @@ _IMAGES: Final = frozenset(("image/jpeg", "image/png", "image/gif", "image/webp"
 _UNHEARD: Final = {"input_audio": "audio", "audio_url": "audio", "video_url": "video"}
 _LINKED: Final = ("http://", "https://")
 _MAX_LINKED: Final = 75 * 1024 * 1024
-"""Bytes behind all links of a request; one that is given twice counts twice."""
+"""Most bytes behind all links of a request; duplicates count."""
 _TTLS: Final = ("5m", "1h")
 
 
 class ContentWriter:
     """Writes the blocks of one request.
 
-    *media* holds what was downloaded, by URL, or why it could not be. *image_urls* says what
-    becomes of links: "fetch" takes *media*, "pass" gives them to Anthropic, "refuse" is 400.
+    *media* holds the downloads by URL, or their errors. *image_urls* decides about links: "fetch"
+    uses *media*, "pass" gives them to Anthropic, "refuse" is 400.
     """
 
     __slots__ = ("_image_urls", "_media", "_notes", "_room")
@@ -58,10 +58,10 @@ class ContentWriter:
     def blocks(
         self, content: MessageContent, param: str, *, past: bool = False
     ) -> list[JsonObject]:
-        """Return the blocks of *content*, without texts of nothing but white space.
+        """Return the blocks of *content*, without texts of only white space.
 
-        In content of the *past*, which no client can change any more, words stand for sound and
-        video: else the conversation could never go on.
+        In *past* content, which no client can change any more, text replaces audio and video:
+        otherwise the conversation could never continue.
 
         Raises:
             ProxyError: 400 with the part as param, ``messages[0].content[1]``.
@@ -73,7 +73,7 @@ class ContentWriter:
         ]
 
     def part(self, part: ContentPart, param: str, *, past: bool = False) -> list[JsonObject]:
-        """Return the block of one part with its cache mark; [] if the part says nothing.
+        """Return the block of one part with its cache mark; [] if the part is empty.
 
         Raises:
             ProxyError: 400 with *param*.
@@ -151,12 +151,12 @@ class ContentWriter:
 
 
 def text_blocks(text: str) -> list[JsonObject]:
-    """Return a text block; none for white space, which Anthropic refuses."""
+    """Return a text block; none for white space, which Anthropic rejects."""
     return [{"type": "text", "text": text}] if text.strip() else []
 
 
 def marked(block: JsonObject, mark: object) -> JsonObject:
-    """Return *block* with the client's cache mark, if it is one."""
+    """Return *block* with the client's cache mark if that is valid."""
     wanted = fields_of(mark)
     if wanted.get("type") != "ephemeral":
         return block
@@ -166,7 +166,7 @@ def marked(block: JsonObject, mark: object) -> JsonObject:
 
 
 def each_part(content: MessageContent, param: str) -> Iterator[tuple[ContentPart, str]]:
-    """Yield the parts of a message's content with their params; a bare string is one text."""
+    """Yield the parts of a message's content with their params; a bare string is one part."""
     if isinstance(content, str):
         yield ContentPart(type="text", text=content), param
         return
@@ -176,7 +176,7 @@ def each_part(content: MessageContent, param: str) -> Iterator[tuple[ContentPart
 
 
 def links(contents: Iterable[MessageContent]) -> list[str]:
-    """Return the links in *contents* to pictures and files, in order."""
+    """Return the links to pictures and files in *contents*, in order."""
     found: list[str] = []
     for content in contents:
         for part, _ in each_part(content, ""):
@@ -198,7 +198,7 @@ def _is_link(url: str) -> bool:
 
 
 def _attached(data: str, name: str, param: str, code: str) -> Attachment:
-    """Return what a data URL holds, or bare base64 as some clients send it."""
+    """Return the content of a data URL, or of bare base64 as some clients send it."""
     try:
         if data[:5].lower() == "data:":
             return from_data_url(data, name)
@@ -230,7 +230,7 @@ def _file_blocks(found: Attachment, file: InputFile, param: str) -> list[JsonObj
 
 
 def _described(source: JsonObject, file: InputFile) -> JsonObject:
-    """Return a document block with what the client says about the document."""
+    """Return a document block with the client's title and context of the document."""
     block: JsonObject = {"type": "document", "source": source}
     for name, value in (("title", file.title or file.filename), ("context", file.context)):
         if isinstance(value, str) and value.strip():

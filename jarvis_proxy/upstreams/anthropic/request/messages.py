@@ -1,4 +1,4 @@
-"""Messages of the canonical request → system blocks and turns that alternate. Pure.
+"""Converts messages of the canonical request to system blocks and alternating turns. Pure.
 
 Source: https://platform.claude.com/docs/en/api/messages, /agents-and-tools/tool-use and
 /build-with-claude/extended-thinking (read 2026-11).
@@ -37,14 +37,15 @@ _OPENING: Final = "."
 _GO_ON: Final = "Continue."
 _SYSTEM: Final = ("system", "developer")
 
-_ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_-]")  # ids are ^[a-zA-Z0-9_-]+$
+_ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_-]")
+"""Ids must match ^[a-zA-Z0-9_-]+$."""
 
 
 @dataclass(slots=True)
 class WrittenMessages:
-    """What the messages became. *called* are the upstream's names of the tools in the history.
+    """The converted messages. *called* are the upstream's names of the tools in the history.
 
-    *last_model* is the index of the last message of the assistant, in the canonical request.
+    *last_model* is the index of the assistant's last message in the canonical request.
     """
 
     system: list[JsonObject] = field(default_factory=list)
@@ -54,25 +55,25 @@ class WrittenMessages:
 
     @property
     def ends_with_model(self) -> bool:
-        """The assistant spoke last: the answer would continue its words."""
+        """Whether the assistant's turn is last, so that the answer would continue it."""
         return bool(self.turns[-1]["role"] == "assistant")
 
     @property
     def may_think(self) -> bool:
-        """A budget for thinking is taken: the call that was just answered was thought over."""
+        """Whether a budget is accepted: the turn before a last result must begin with thinking."""
         turns = self.turns
         if len(turns) < 2 or turns[-1]["content"][0]["type"] != "tool_result":
             return True
         return turns[-2]["content"][0]["type"] in THINKING
 
     def end_with_user(self) -> None:
-        """Put a user's turn last."""
+        """Add a user's turn at the end."""
         self.turns.append({"role": "user", "content": text_blocks(_GO_ON)})
 
     def trim_end(self) -> None:
-        """Cut white space at the end of the assistant's last words: Anthropic refuses it.
+        """Strip trailing white space from the assistant's last turn, because Anthropic rejects it.
 
-        A turn of the assistant that is the last one ends with text: results follow calls.
+        Such a turn ends with text, because results follow calls.
         """
         last = self.turns[-1]["content"][-1]
         last["text"] = last["text"].rstrip()
@@ -86,11 +87,11 @@ def write_messages(
     *,
     with_thinking: bool = True,
 ) -> WrittenMessages:
-    """Return the conversation as Anthropic wants it.
+    """Return the conversation in Anthropic's form.
 
-    Roles alternate and the user begins. No block is empty. The results of all calls of a turn
-    stand first in the user's turn behind it, in the order of the calls. *with_thinking*: the
-    assistant's own thinking blocks are sent back.
+    Roles alternate, and the user begins. No block is empty. The results of a turn's calls come
+    first in the next user's turn, in the order of the calls. *with_thinking*: the assistant's own
+    thinking blocks are sent back.
 
     Raises:
         ProxyError: 400 with the message or part as param.
@@ -148,13 +149,14 @@ class _Writer:
             turns.append({"role": role, "content": blocks})
 
     def _texts(self, message: ChatMessage, index: int) -> list[JsonObject]:
-        """Return the texts of a message that can hold nothing else."""
+        """Return the texts of a message that may contain only text."""
         blocks: list[JsonObject] = []
         for part, where in each_part(message.content, f"messages[{index}].content"):
             if part.type in ("text", "refusal", None):
                 blocks += self._content.part(part, where)
             elif part.type not in THINKING:
-                self._notes.add(where)  # only the user's turns take anything but text
+                # Only the user's turns may contain anything but text.
+                self._notes.add(where)
         return blocks
 
     def _user(self, turn: UserTurn) -> None:
@@ -171,7 +173,7 @@ class _Writer:
         return self._content.blocks(message.content, param, past=index < self._past)
 
     def _orphan(self, turn: UnmatchedToolResult) -> list[JsonObject]:
-        """Return a result without its call as the user's words."""
+        """Return a result without its call as text of the user."""
         self._notes.add_or_reject(f"messages[{turn.index}]")
         label = turn.message.tool_call_id or turn.message.name or "unknown"
         blocks = [_as_words(block) for block in self._blocks(turn.message, turn.index)]
@@ -183,7 +185,8 @@ class _Writer:
         thinking = _own_thinking(turn.message) if self._with_thinking else []
         said = self._said(turn)
         uses = [self._call(call, turn) for call in turn.calls]
-        if said or uses:  # a turn must not end with thinking
+        # A turn must not end with thinking.
+        if said or uses:
             self._found.last_model = turn.index
             self._add("assistant", [*thinking, *said, *(use for use, _ in uses)])
         self._add("user", [result for _, result in uses])
@@ -226,16 +229,16 @@ class _Writer:
 
 
 def _as_words(block: JsonObject) -> JsonObject:
-    """Return a block of a user's turn: a reference to a tool is legal in results only."""
+    """Return a block for a user's turn, where tool references are allowed only in results."""
     if block["type"] != "tool_reference":
         return block
     return {"type": "text", "text": f"Tool {block['tool_name']} is available now."}
 
 
 def _own_thinking(message: ChatMessage) -> list[JsonObject]:
-    """Return the thinking blocks that Anthropic made, in order and unchanged.
+    """Return Anthropic's own thinking blocks, in order and unchanged.
 
-    Those of other services, and those without a signature, which Anthropic refuses, are left out.
+    This leaves out those of other services, and unsigned ones, which Anthropic rejects.
     """
     return [
         kept
@@ -263,9 +266,10 @@ def _kept(block: Fields) -> JsonObject | None:
 
 
 class CallIds:
-    """Gives each call of a history a unique id that Anthropic takes.
+    """Gives each call of a history a unique id that Anthropic accepts.
 
-    It depends on the history alone, so that the same history always reads the same and caches hold.
+    The ids depend only on the history, so that the same history is always written alike and stays
+    cached.
     """
 
     __slots__ = ("_calls", "_repeats", "_taken")
@@ -276,7 +280,7 @@ class CallIds:
         self._calls = 0
 
     def new(self, call_id: str) -> str:
-        """Return the id for the next call, whose id the client gives as *call_id*."""
+        """Return the id for the next call; *call_id* is the client's."""
         self._calls += 1
         base = _ILLEGAL.sub("_", strip_signature_suffix(call_id)) or f"toolu_{self._calls}"
         wanted = base

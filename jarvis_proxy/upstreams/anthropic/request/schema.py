@@ -1,4 +1,4 @@
-"""JSON schemas as Anthropic takes them: of tools' inputs, and of structured answers. Pure.
+"""JSON schemas in Anthropic's dialect: for tools' inputs and for structured answers. Pure.
 
 Source: https://platform.claude.com/docs/en/build-with-claude/structured-outputs (read 2026-11) and
 recorded refusals, such as `input_schema does not support oneOf, allOf, or anyOf at the top level`.
@@ -22,15 +22,15 @@ _FORMATS: Final = frozenset(
 _KEPT: Final = frozenset(("type", "enum", "const", "title", "description", "default", "$ref"))
 _DEFINITIONS: Final = ("$defs", "definitions")
 _SCHEMAS: Final = (*_DEFINITIONS, "properties")
-"""Keywords that hold schemas by name."""
+"""Keywords with a mapping of names to schemas."""
 
 
 class NotStructured(ValueError):
-    """The schema cannot be held to: another form of it would mean something else."""
+    """The schema cannot be enforced: any supported form of it would have another meaning."""
 
 
 def input_schema(parameters: object, work: WorkBudget) -> Schema:
-    """Return the schema of a tool's input: an object at the top, without combinations there.
+    """Return the schema of a tool's input: an object at the top level, without combinations there.
 
     *work* is the request's budget.
     """
@@ -42,7 +42,7 @@ def input_schema(parameters: object, work: WorkBudget) -> Schema:
 
 
 class _Folder:
-    """Makes one object of the members that stand at the top of *root*."""
+    """Merges the combinations at the top level of *root* into one object."""
 
     __slots__ = ("_root", "_work")
 
@@ -66,7 +66,7 @@ class _Folder:
         return found
 
     def _unite(self, found: Schema, members: list[Schema], key: str) -> None:
-        """Merge *members* into *found*, whose own keywords win."""
+        """Merge *members* into *found*, whose own keywords take precedence."""
         if not members:
             return
         united = {name: dict(fields_of(found.get(name))) for name in _SCHEMAS}
@@ -91,7 +91,7 @@ class _Folder:
             found["required"] = list(both)
 
     def _required(self, schema: Schema) -> dict[str, None]:
-        """Return the names of required properties, in their order."""
+        """Return the names of required properties, in order."""
         names = items_of(schema.get("required"))
         self._work.spend(len(names))
         return {name: None for name in names if isinstance(name, str)}
@@ -104,13 +104,12 @@ class _Folder:
 
 
 def structured(schema: object, work: WorkBudget) -> Schema:
-    """Return *schema* with nothing but what Anthropic holds an answer to.
+    """Return *schema* reduced to what Anthropic enforces.
 
-    Every object is closed. Limits that it does not know stand in descriptions. *work* is the
-    request's budget.
+    Every object is closed. Unsupported limits move to descriptions. *work* is the request's budget.
 
     Raises:
-        NotStructured: an object takes any key, or refers to itself, or no schema stands somewhere.
+        NotStructured: an object is open or recursive, or a schema is missing.
     """
     cleaned = _clean(schema, work, 0)
     if cleaned.get("type") != "object" and "anyOf" not in cleaned and "$ref" not in cleaned:
@@ -140,7 +139,7 @@ def _clean(schema: object, work: WorkBudget, depth: int) -> Schema:
 
 
 def _clean_inner(cleaned: Schema, key: str, value: object, work: WorkBudget, depth: int) -> bool:
-    """Take a keyword that holds schemas, or that is kept in part; return whether it is done."""
+    """Convert a keyword with schemas, or one that is kept in part; return whether it was one."""
     match key:
         case _ if key in _SCHEMAS:
             inner = fields_of(value).items()
@@ -164,7 +163,7 @@ def _clean_inner(cleaned: Schema, key: str, value: object, work: WorkBudget, dep
 
 
 def _close(cleaned: Schema, given: object) -> None:
-    """Close an object, if that leaves its meaning."""
+    """Close an object, if that keeps its meaning."""
     fields = fields_of(given)
     kind = fields.get("type")
     if kind != "object" and "properties" not in fields:
@@ -178,10 +177,10 @@ def _close(cleaned: Schema, given: object) -> None:
 
 
 def _check_loops(schema: Schema) -> None:
-    """Refuse definitions that refer to themselves, and references to anything else.
+    """Reject definitions that refer to themselves, and references to anything else.
 
     Raises:
-        NotStructured: there is one.
+        NotStructured: there is such a reference.
     """
     names = {
         f"#/{where}/{name}": one

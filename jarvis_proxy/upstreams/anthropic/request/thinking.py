@@ -1,4 +1,4 @@
-"""How much to think: the canonical request's wishes → ``thinking`` and ``effort``. Pure.
+"""Converts the canonical request's wishes for thinking to ``thinking`` and ``effort``. Pure.
 
 Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking, /effort and
 /extended-thinking (read 2026-11).
@@ -15,7 +15,7 @@ JsonObject = dict[str, Any]
 LEAST_BUDGET: Final = 1024
 DEFAULT_BUDGET: Final = 8192
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-# How gateways and their clients spell "none", and no value at all.
+# Spellings of "none", or of no value, that gateways and their clients use.
 _SYNONYMS: Final[dict[str, str | None]] = {"disable": "none", "default": None, "auto": None}
 _NATIVE: Final = {"minimal": "low"}
 _BUDGETS: Final = {
@@ -31,10 +31,10 @@ _DISPLAYS: Final = ("summarized", "omitted")
 
 @dataclass(frozen=True, slots=True)
 class ThinkingWish:
-    """What the client asks for: *is_on* None leaves it to the model.
+    """The client's wish for thinking; *is_on* is None to leave it to the model.
 
-    *effort* is one of OpenAI's words, *budget* in tokens. *param* is where it stands. *display* is
-    Anthropic's word for whether thoughts are shown; None: nobody said.
+    *effort* is one of OpenAI's values, *budget* is in tokens. *param* is their origin. *display* is
+    Anthropic's value for showing thoughts, None if unspecified.
     """
 
     is_on: bool | None = None
@@ -45,10 +45,10 @@ class ThinkingWish:
 
 
 def read_wish(request: ChatRequest, *, show_thoughts: bool) -> ThinkingWish:
-    """Return what *request* says about thinking.
+    """Return the wish for thinking in *request*.
 
-    Thoughts are shown when an effort is asked for, unless the request says otherwise;
-    *show_thoughts* decides where it says nothing.
+    A requested effort shows thoughts, unless the request says otherwise; *show_thoughts* is the
+    default if the request says nothing.
 
     Raises:
         ProxyError: 400, an unknown effort.
@@ -99,7 +99,7 @@ def _display(request: ChatRequest, *, asked: bool) -> str:
 
 
 def adaptive_fields(wish: ThinkingWish) -> tuple[JsonObject | None, str | None]:
-    """Return ``thinking`` and ``effort`` for a model that thinks by effort; None for nothing."""
+    """Return ``thinking`` and ``effort`` for a model that thinks by effort; None omits a field."""
     effort = _NATIVE.get(wish.effort, wish.effort) if wish.effort else None
     if wish.is_on is None:
         return None, effort
@@ -111,7 +111,7 @@ def adaptive_fields(wish: ThinkingWish) -> tuple[JsonObject | None, str | None]:
 
 
 def wanted_budget(wish: ThinkingWish) -> int | None:
-    """Return how many tokens a model that thinks by budget should spend; None for no thinking."""
+    """Return the thinking budget in tokens, None for no thinking."""
     if not wish.is_on:
         return None
     if wish.budget is not None and wish.budget > 0:
@@ -120,10 +120,10 @@ def wanted_budget(wish: ThinkingWish) -> int | None:
 
 
 def fitting_budget(wish: ThinkingWish, max_tokens: int) -> int | None:
-    """Return the budget within *max_tokens*; None if there is no room to think.
+    """Return the budget within *max_tokens*, None if there is no room to think.
 
-    A budget that the client names only has to be less. One that is made of an effort leaves half
-    to the answer.
+    A client's own budget only has to be smaller. A budget derived from an effort leaves half of the
+    tokens for the answer.
     """
     wanted = wanted_budget(wish)
     if wanted is None or max_tokens <= LEAST_BUDGET:

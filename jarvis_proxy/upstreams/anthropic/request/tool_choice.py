@@ -1,4 +1,4 @@
-"""``tool_choice`` of the canonical request → Anthropic's. Pure.
+"""Converts ``tool_choice`` of the canonical request to Anthropic's. Pure.
 
 Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/implement-tool-use (read
 2026-11).
@@ -20,8 +20,10 @@ _FORCED: Final = ("any", "tool")
 
 @dataclass(slots=True)
 class ToolChoice:
-    """*value* is what is sent, None for nothing. *only*: the upstream's names of the tools that
-    may be called, where the list of tools alone can say so.
+    """The choice to send as *value*, None for no choice.
+
+    *only* are the upstream's names of the allowed tools, if only the list of tools can express
+    that.
     """
 
     value: JsonObject | None = None
@@ -29,17 +31,17 @@ class ToolChoice:
 
     @property
     def forces(self) -> bool:
-        """The model must call a tool."""
+        """Whether the model must call a tool."""
         return self.value is not None and self.value["type"] in _FORCED
 
 
 def write_tool_choice(
     request: ChatRequest, tools: AnthropicTools, notes: IgnoredParams
 ) -> ToolChoice:
-    """Return how *tools* are to be used.
+    """Return how the model may use *tools*.
 
     Raises:
-        ProxyError: 400, an unknown choice, or one of a tool that is not declared.
+        ProxyError: 400, an unknown choice, or a tool that is not declared.
     """
     param, given = "tool_choice", request.tool_choice
     if given is None:
@@ -63,7 +65,8 @@ def _written(
         return ToolChoice()
     mode, names, is_one = chosen
     if mode == "required" and not tools:
-        notes.add_or_reject(param)  # what it means was left out, or never declared
+        # Its tool was left out, or was never declared.
+        notes.add_or_reject(param)
     if names is not None and is_one:
         return ToolChoice({"type": "tool", "name": names[0]})
     return ToolChoice({"type": _TYPES[mode]}, names)

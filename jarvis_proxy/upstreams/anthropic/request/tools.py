@@ -1,4 +1,4 @@
-"""Tools of the canonical request → Anthropic's, and the way back. Pure.
+"""Converts tools of the canonical request to Anthropic's, and back. Pure.
 
 Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview (read 2026-11).
 """
@@ -25,7 +25,7 @@ _SERVERS: Final[dict[str, JsonObject]] = {
     "url_context": {"type": "web_fetch_20250910", "name": "web_fetch"},
     "code_execution": {"type": "code_execution_20250825", "name": "code_execution"},
 }
-"""Tools that Anthropic runs, by the canonical name, in the oldest form that all models take."""
+"""Tools that Anthropic runs, by canonical name, in the oldest form that all models support."""
 _SYNONYMS: Final = {
     "web_search_preview": "web_search",
     "google_search": "web_search",
@@ -36,11 +36,11 @@ _SYNONYMS: Final = {
 }
 _EXTRAS: Final = ("input_examples", "defer_loading", "eager_input_streaming", "allowed_callers")
 _MOST_STRICT: Final = 20
-"""Tools that Anthropic holds to their schemas."""
+"""Most tools whose schemas Anthropic enforces."""
 
 
 class AnthropicTools(DeclaredTools):
-    """The tools of one request, by both sides' names. *servers* are those that Anthropic runs."""
+    """The tools of one request, by both sides' names; *servers* are those that Anthropic runs."""
 
     __slots__ = ("_servers",)
 
@@ -51,7 +51,7 @@ class AnthropicTools(DeclaredTools):
 
     @property
     def runs_at_upstream(self) -> bool:
-        """Anthropic runs some of them: an answer may pause."""
+        """Whether Anthropic runs any of them, so that an answer may pause."""
         return bool(self._servers)
 
     def written(
@@ -59,7 +59,7 @@ class AnthropicTools(DeclaredTools):
     ) -> list[JsonObject]:
         """Return the tools for the request: those named in *only*, or all.
 
-        *strict*: the model can be held to schemas. *work* is the request's budget.
+        *strict*: schemas may be enforced. *work* is the request's budget.
         """
         room = _MOST_STRICT if strict else 0
         found = [tool for tool in self.declared if only is None or self._name(tool) in only]
@@ -86,7 +86,7 @@ class AnthropicTools(DeclaredTools):
 
 
 def _hold(written: JsonObject, work: WorkBudget) -> None:
-    """Hold the model to the schema of a tool, if Anthropic can."""
+    """Enforce the schema of a tool if Anthropic can."""
     try:
         written["input_schema"] = structured(written["input_schema"], work)
     except NotStructured:
@@ -95,15 +95,15 @@ def _hold(written: JsonObject, work: WorkBudget) -> None:
 
 
 def placeholder(name: str) -> JsonObject:
-    """Return a tool for a name that only the history has: Anthropic demands that it is declared."""
+    """Return a tool for a name in the history, because Anthropic requires it to be declared."""
     return {"name": name, "input_schema": {"type": "object"}}
 
 
 def read_tools(request: ChatRequest, notes: IgnoredParams) -> AnthropicTools:
-    """Return the tools that *request* declares. Those that only others' servers run are noted.
+    """Return the tools in *request*. Tools that only other servers run are noted as ignored.
 
     Raises:
-        ProxyError: 400, a tool without a name, or one declared twice.
+        ProxyError: 400, a tool has no name, or is declared twice.
     """
     collector, servers = ToolCollector(notes), dict[str, None]()
     for index, tool in enumerate(request.tools or ()):

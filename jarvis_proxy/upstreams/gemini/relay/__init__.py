@@ -1,1 +1,1 @@
-"""Google's generateContent, relayed: bytes in, the same bytes out. Pure."""
+"""Relays Google's generateContent without changing its bytes. Pure."""

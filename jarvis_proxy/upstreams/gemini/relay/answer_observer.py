@@ -1,6 +1,6 @@
-"""What is looked for in a relayed answer: tokens, ends, errors. Pure.
+"""Observes a relayed answer: tokens, ends, errors. Pure.
 
-Only these fields are decoded, frame by frame; none of them is changed.
+Only these fields are decoded, frame by frame; nothing is changed.
 
 Source: https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse (read 2026-11).
 """
@@ -39,7 +39,7 @@ _FRAME: Final = msgspec.json.Decoder(_Frame)
 
 
 class AnswerObserver:
-    """Observes the frames of one answer. *model* is the client's name for the model."""
+    """Observes the frames of one answer. *model* is the client's name of the model."""
 
     __slots__ = ("_finished", "_is_blocked", "_model", "_seen", "_usage", "has_frames")
 
@@ -58,14 +58,14 @@ class AnswerObserver:
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The tokens as the last frame that has them counts them."""
+        """The token counts in the last frame that has any."""
         return to_token_usage(translate_usage(self._usage)) if self._usage else None
 
     def note(self, payload: bytes) -> None:
-        """Look into a frame.
+        """Inspect a frame.
 
         Raises:
-            ProxyError: the error that it is; 502 `upstream_bad_frame`, it is no JSON object.
+            ProxyError: the frame's own error; 502 `upstream_bad_frame`, it is no JSON object.
         """
         if is_swarm(payload):
             raise bad_frame()
@@ -77,7 +77,8 @@ class AnswerObserver:
             raise error_in_stream(payload, model=self._model) or bad_response()
         self.has_frames = True
         if frame.usage_metadata:
-            self._usage = bytes(frame.usage_metadata)  # a copy: the frame may hold a picture
+            # Copy it, because the frame may contain a picture.
+            self._usage = bytes(frame.usage_metadata)
         if frame.prompt_feedback is not None and frame.prompt_feedback.block_reason:
             self._is_blocked = True
         for candidate in frame.candidates or ():
@@ -87,7 +88,7 @@ class AnswerObserver:
 
 
 def _odd_frame(payload: bytes) -> _Frame:
-    """Return a frame with fields of other types, such as enums as numbers, as far as it goes."""
+    """Return what can be read of a frame with unexpected types, such as enums as numbers."""
     try:
         value = loads(payload)
     except ValueError:
@@ -118,10 +119,10 @@ def _raw(value: object) -> Raw:
 
 
 def read_answer(body: bytes, model: str) -> TokenUsage | None:
-    """Return the tokens that a whole answer counts, of any method; None: it counts none.
+    """Return the token counts in a whole answer of any method, None if it has none.
 
     Raises:
-        ProxyError: it is an error, or no JSON object.
+        ProxyError: the answer is an error, or no JSON object.
     """
     observer = AnswerObserver(model)
     observer.note(body)

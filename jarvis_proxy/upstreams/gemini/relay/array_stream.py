@@ -1,10 +1,10 @@
-"""A stream of Google's as a JSON array, relayed byte for byte, whole elements at a time. Pure.
+"""Relays Google's JSON array stream byte for byte in whole elements. Pure.
 
-So Google streams when it is not asked for events. Between two elements, white space and an error
-are in place.
+Google streams like this unless asked for events. White space or an error can be inserted between
+two elements.
 
-Source: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
-(read 2026-11) and recorded streams.
+Source: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent (read
+2026-11) and recorded streams.
 """
 
 import re
@@ -24,9 +24,9 @@ _BEFORE_ELEMENT: Final = b"[, \t\r\n"
 
 
 class ArrayRelay:
-    """A StreamTranslator that returns its input, up to the end of an element.
+    """A StreamTranslator that returns its input up to the end of an element.
 
-    *model* is the client's name for the model.
+    *model* is the client's name of the model.
     """
 
     __slots__ = (
@@ -56,11 +56,12 @@ class ArrayRelay:
         self._is_whole = False
         self._depth = 0
         self._is_in_string = False
-        self._backslash = b""  # at the end of the last piece; what it escapes is in the next
+        # A backslash at the end of the last piece, which escapes the next character.
+        self._backslash = b""
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The tokens, as far as the upstream has counted them."""
+        """The token counts that the upstream has reported so far."""
         return self._observer.usage
 
     @property
@@ -70,15 +71,15 @@ class ArrayRelay:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the whole array has come."""
+        """Whether the whole array has arrived."""
         return self._is_whole
 
     def feed(self, data: bytes) -> bytes:
         """Return the bytes up to the last element that *data* completes.
 
         Raises:
-            ProxyError: the error that an element is, or 502 `upstream_bad_frame`,
-                `upstream_frame_too_large`; its ``completed_events`` came before.
+            ProxyError: the error in an element, or 502 `upstream_bad_frame`,
+                `upstream_frame_too_large`; its ``completed_events`` are the elements before.
         """
         if not self._has_begun and (text := data.lstrip(_BLANK)):
             self._has_begun, self._is_array = True, text.startswith(b"[")
@@ -103,7 +104,7 @@ class ArrayRelay:
             raise too_large()
 
     def _ends(self, data: bytes) -> list[tuple[int, int]]:
-        """Return where in *data* elements end, at depth 1, and the array itself, at depth 0."""
+        """Return the positions in *data* where elements end (depth 1), or the array (depth 0)."""
         ends: list[tuple[int, int]] = []
         shift = len(self._backslash)
         data = self._backslash + data
@@ -124,7 +125,7 @@ class ArrayRelay:
         return ends
 
     def _take(self, piece: bytes, *, is_last: bool) -> bytes:
-        """Return what was held and *piece*: an element with what stands before it, or the end."""
+        """Return the data held back and *piece*: an element with what precedes it, or the end."""
         self._pending.add(piece)
         whole, self._pending = self._pending.join(), ByteBuffer()
         if is_last:
@@ -134,10 +135,10 @@ class ArrayRelay:
         return whole
 
     def feed_eof(self) -> bytes:
-        """Return what the end of the body completes.
+        """Return the rest that the end of the body completes.
 
         Raises:
-            ProxyError: the error that came in place of an array, with its body as ``native``;
+            ProxyError: an error that arrived instead of an array, with its body as ``native``;
                 502 `upstream_truncated`, `upstream_bad_response`.
         """
         rest, self._pending = self._pending.join(), ByteBuffer()

@@ -1,4 +1,4 @@
-"""Google's errors for Google's clients: as they came, but without what is none of theirs. Pure.
+"""Google's errors for Google's clients: unchanged except for what clients must not see. Pure.
 
 Clients read ``details``, such as how long to wait (RetryInfo). ``DebugInfo`` may repeat keys.
 
@@ -21,8 +21,8 @@ def relayed_error(
 ) -> ProxyError:
     """Return the error for an upstream answer with *status* ≥ 400.
 
-    Its ``native`` is Google's body for the client, ``b""`` where that is none of Google's. An
-    error about the proxy's own key is replaced: 502 `upstream_auth_failed`.
+    Its ``native`` is Google's body for the client, ``b""`` if the body is not Google's. An error
+    about the proxy's own key is replaced: 502 `upstream_auth_failed`.
     """
     error = translate_error(status, body, model=model, headers=headers)
     if error.code == "upstream_auth_failed":
@@ -34,7 +34,7 @@ def relayed_error(
 
 
 def error_in_stream(text: bytes, *, model: str) -> ProxyError | None:
-    """Return the error that *text*, JSON within an answer, is; None: it is none."""
+    """Return the error in *text*, JSON from an answer, None if it is no error."""
     error = error_in_text(text, model=model)
     if error is not None and error.code != "upstream_auth_failed":
         error.native = shown(text)
@@ -42,7 +42,7 @@ def error_in_stream(text: bytes, *, model: str) -> ProxyError | None:
 
 
 def shown(body: bytes) -> bytes:
-    """Return an error's JSON *body* for the client: without ``DebugInfo``, keys blacked out."""
+    """Return an error's JSON *body* for the client: without ``DebugInfo``, keys redacted."""
     body = redact_bytes(body)
     if _DEBUG.encode() not in body:
         return body

@@ -1,10 +1,10 @@
-"""A stream of Google's events, relayed byte for byte, but never blindly. Pure.
+"""Relays Google's event stream byte for byte, and checks each frame. Pure.
 
-Whole frames pass, so that an error or a heartbeat is in place between any two reads. Left out is
-only what Google never sends and its SDKs fail at: comments, ``event:`` lines, ``[DONE]``.
+Only whole frames pass, so that an error or a heartbeat can be inserted between any two reads. Only
+what Google never sends and its SDKs fail at is left out: comments, ``event:`` lines, ``[DONE]``.
 
-Source: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
-(read 2026-11) and recorded streams.
+Source: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent (read
+2026-11) and recorded streams.
 """
 
 import re
@@ -30,10 +30,10 @@ _RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class EventRelay:
-    """A StreamTranslator that returns its input, whole frames at a time.
+    """A StreamTranslator that returns its input in whole frames.
 
-    *model* is the client's name for the model. Text that is no frame is held to the end: Google
-    breaks a stream off with an error in JSON, and some gateways send all of the answer so.
+    *model* is the client's name of the model. Other text is held until the end: Google ends a
+    failed stream with a JSON error, and some gateways send the whole answer as JSON.
     """
 
     __slots__ = (
@@ -54,12 +54,13 @@ class EventRelay:
         self._model = model
         self._observer = AnswerObserver(model)
         self._pending = ByteBuffer()
-        self._tail = b""  # the last bytes of what is pending: an end may be cut in two
+        # The last pending bytes, because an end may be split.
+        self._tail = b""
         self._is_stray = False
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The tokens, as far as the upstream has counted them."""
+        """The token counts that the upstream has reported so far."""
         return self._observer.usage
 
     @property
@@ -73,14 +74,15 @@ class EventRelay:
         return self._observer.is_complete
 
     def feed(self, data: bytes) -> bytes:
-        """Return the frames that *data* completes, as they came; a partial one is held back.
+        """Return the frames that *data* completes, unchanged; hold back a partial one.
 
         Raises:
-            ProxyError: the error that a frame is, or 502 `upstream_bad_frame`,
-                `upstream_frame_too_large`; its ``completed_events`` came before.
+            ProxyError: the error in a frame, or 502 `upstream_bad_frame`,
+                `upstream_frame_too_large`; its ``completed_events`` are the frames before.
         """
         pending = self._pending
-        if not pending.size and _is_one_frame(data):  # as nearly every read is
+        # Nearly every read is one frame.
+        if not pending.size and _is_one_frame(data):
             self._observer.note(data[6:].rstrip())
             return data
         pending.add(data)
@@ -93,7 +95,7 @@ class EventRelay:
         return self._take_frames(whole)
 
     def _take_frames(self, whole: bytes) -> bytes:
-        """Return the frames of *whole*; keep what follows the last."""
+        """Return the frames of *whole*; keep what follows the last one."""
         passed: list[bytes] = []
         start = 0
         try:
@@ -113,7 +115,7 @@ class EventRelay:
         return b"".join(passed)
 
     def _take(self, frame: bytes) -> bytes:
-        """Return *frame* as the client may see it."""
+        """Return *frame* in the form for the client."""
         text = frame.strip(_BLANK)
         if not text:
             return frame
@@ -128,7 +130,7 @@ class EventRelay:
         return b"".join(line + b"\r\n" for line in data) + b"\r\n"
 
     def feed_eof(self) -> bytes:
-        """Return what the end of the body completes.
+        """Return the rest that the end of the body completes.
 
         Raises:
             ProxyError: the error with which the upstream broke off, with its body as ``native``;
@@ -145,7 +147,7 @@ class EventRelay:
         return last
 
     def _take_last(self, rest: bytes) -> bytes:
-        """Return a frame that lacks its blank line only; drop half of one."""
+        """Return a frame that only lacks its blank line; drop half a frame."""
         if not rest.strip(_BLANK):
             return rest
         try:
@@ -159,10 +161,10 @@ class EventRelay:
         return frame + (b"\r\n" if frame.endswith(b"\n") else b"\r\n\r\n")
 
     def _take_stray(self, text: bytes) -> bytes:
-        """Return frames for *text*, a body of JSON instead of events.
+        """Return frames for *text*, a JSON body instead of events.
 
         Raises:
-            ProxyError: it is an error, or no JSON.
+            ProxyError: the body is an error, or no JSON.
         """
         error = error_in_stream(text, model=self._model)
         if error is not None:
@@ -173,13 +175,13 @@ class EventRelay:
             frames = _RAW.decode(text if text.startswith(b"[") else b"[%b]" % text)
         except (ValueError, RecursionError):
             raise truncated() from None
-        # In one line: SDKs read line by line.
+        # Put each frame on one line, because SDKs read by lines.
         lines = (msgspec.json.format(bytes(frame), indent=-1) for frame in frames)
         return self._take_frames(b"".join(_FRAME % line for line in lines))
 
 
 def _is_one_frame(data: bytes) -> bool:
-    """Return whether *data* is one frame in the common form, and nothing else."""
+    """Return whether *data* is exactly one frame in the common form."""
     if not data.startswith(b"data: {"):
         return False
     end = data.find(b"\n")

@@ -1,4 +1,4 @@
-"""One call of Google's API to Google, there and back, as it came. Pure.
+"""Relays one call of Google's API to Google, and its answer back, unchanged. Pure.
 
 Source: https://ai.google.dev/api/all-methods (read 2026-11).
 """
@@ -24,7 +24,7 @@ _HEADERS: Final = {"Content-Type": "application/json"}
 class GeminiRelayExchange:
     """One relayed call. Thought signatures travel with the client; none is stored here.
 
-    Implements ``Exchange``. Nothing that Google refuses is asked again in another form.
+    Implements ``Exchange``. A request that Google refuses is not repeated in another form.
     """
 
     __slots__ = ("_answer", "_call", "requests", "usage", "weight")
@@ -42,7 +42,7 @@ class GeminiRelayExchange:
 
     @property
     def partial_usage(self) -> TokenUsage | None:
-        """Return what ``usage`` says: an answer in one piece is there, or nothing is known."""
+        """Return the same as ``usage``: a whole answer is complete or unknown."""
         return self.usage
 
     def translate_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProxyError:
@@ -50,19 +50,19 @@ class GeminiRelayExchange:
         return relayed_error(status, body, model=self._call.model, headers=headers)
 
     def recover(self, status: int, body: bytes) -> None:
-        """Return None: what is relayed is never changed to please the upstream."""
+        """Return None: relayed requests are never changed after a refusal."""
 
     def translate_reply(self, body: bytes, index: int = 0) -> None:
-        """Take a whole answer and note its usage.
+        """Read a whole answer and note its usage.
 
         Raises:
-            ProxyError: it is an error, though its status is good; or no JSON object.
+            ProxyError: the body is an error despite its status, or no JSON object.
         """
         self._answer = body
         self.usage = read_answer(body, self._call.model)
 
     def answer(self) -> bytes:
-        """Return the upstream's very bytes."""
+        """Return the upstream's bytes unchanged."""
         return self._answer
 
     def stream_translator(
@@ -70,5 +70,5 @@ class GeminiRelayExchange:
     ) -> StreamTranslator:
         """Return an observer that passes frames on, as events or as a JSON array."""
         form = EventRelay if asks_for_events(self._call.query) else ArrayRelay
-        # The protocol has plain attributes; the tokens are counted only when someone asks.
+        # The protocol has plain attributes; here tokens are computed only on demand.
         return cast(StreamTranslator, form(self._call.model))

@@ -1,7 +1,7 @@
-"""A request of Google's API on its way to Google: what little changes in it. Pure.
+"""The few changes to a request of Google's API that is relayed to Google. Pure.
 
-Changed are the model's name where an alias stands for it, and signatures that are seals of another
-upstream's state, which Google would refuse. All other bytes stay as they came.
+The model's name changes if an alias stands for it. Signatures that are seals of another upstream's
+state are removed, because Google would reject them. All other bytes stay unchanged.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
@@ -19,13 +19,13 @@ from jarvis_proxy.upstreams.gemini.request.signature_lookup import PLACEHOLDER
 from jarvis_proxy.wire.google_verbs import BATCH_EMBED, COUNT_TOKENS, EMBED, relayed_query
 from jarvis_proxy.wire.json_limits import outline
 
-# A quotation mark within a string is escaped. So without a backslash before it, each of these is
-# the name of a field, and nothing that a text says.
+# A quotation mark inside a string is escaped. So without a preceding backslash, each of these
+# matches a field's name, never a part of a text.
 _MODEL: Final = re.compile(rb'(?<!\\)"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 _SIGNATURE: Final = rb'(?<!\\)"thought(?:S|_s)ignature"\s*:\s*"%b[^"\\]*"' % GOOGLE_MARK.encode()
 _SIGNED: Final = re.compile(rb"(,\s*)?%b(?(1)|(?:\s*,)?)" % _SIGNATURE)
-# Of the parts of models only a call is an object: its brace and a comma precede the signature, or
-# its name behind it.
+# Among a model's parts only a call is an object. So its brace and a comma precede the signature, or
+# its name follows it.
 _SIGNED_CALL: Final = re.compile(
     rb'(\}\s*,\s*)%b|%b(?=\s*,\s*"function(?:C|_c)all")' % (_SIGNATURE, _SIGNATURE)
 )
@@ -36,20 +36,20 @@ _ONLY_SIGNED: Final = re.compile(
     % (_EMPTY_TEXT, _SIGNATURE, _SIGNATURE, _EMPTY_TEXT)
 )
 _MODEL_DEPTHS: Final = {BATCH_EMBED: (1, 3), COUNT_TOKENS: (1, 2), EMBED: (1,)}
-"""How deep the names stand that Google compares with the address."""
+"""Depths of the model names that Google compares with the one in the URL."""
 _MOST_NAMES: Final = 2048
-"""Many times what Google takes in one batch. Each costs time, and the rest stay as they are."""
+"""Most names to replace, many times Google's batch limit: each one takes time."""
 
 
 def relayed_path(call: Call) -> str:
-    """Return the address below the base URL, with what of the query crosses."""
+    """Return the path below the base URL, with the part of the query that crosses."""
     query = relayed_query(call.query, narrows=not call.counts_tokens)
     path = f"/models/{call.target_model}:{call.endpoint}"
     return f"{path}?{query}" if query else path
 
 
 def relayed_body(call: Call) -> bytes:
-    """Return the body for Google; the call's own bytes where nothing has to change."""
+    """Return the body for Google; the call's own bytes if nothing has to change."""
     body = call.body
     if call.target_model != call.model:
         body = with_model_names(body, call.endpoint, call.model, call.target_model)
@@ -57,7 +57,7 @@ def relayed_body(call: Call) -> bytes:
 
 
 def with_model_names(body: bytes, verb: str, model: str, target: str) -> bytes:
-    """Return *body* with *target* in each place that must name the model of the address."""
+    """Return *body* with *target* wherever it must name the same model as the URL."""
     names = {model: target, f"models/{model}": f"models/{target}"}
     pieces: list[bytes] = []
     copied = 0
@@ -70,7 +70,7 @@ def with_model_names(body: bytes, verb: str, model: str, target: str) -> bytes:
 
 
 def _model_names(body: bytes, depths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Yield where the values of fields called ``model`` stand, as deep as one of *depths*."""
+    """Yield the positions of the values of ``model`` fields at any of *depths*."""
     depth = at = 0
     for found in islice(_MODEL.finditer(body), _MOST_NAMES):
         for marks in outline(body[at : found.start()], b"[]{}"):
@@ -91,8 +91,8 @@ def _text(value: bytes) -> str:
 def without_seals(body: bytes) -> bytes:
     """Return *body* without signatures that the proxy made for another upstream's state.
 
-    A call keeps a signature, as Google wants one: that which stands for calls of other models. A
-    part that was made to carry a seal goes with it, unless it is the only part of its content.
+    A call needs a signature, so it gets the placeholder for calls of other models. A part that only
+    carries a seal is removed too, unless it is the only part of its content.
     """
     if GOOGLE_MARK.encode() not in body:
         return body
@@ -101,7 +101,7 @@ def without_seals(body: bytes) -> bytes:
 
 
 def _without_carrier(found: re.Match[bytes]) -> bytes:
-    """Return what is left of a part that holds a seal only, with the commas around it."""
+    """Return what replaces a part with only a seal, and the commas around it."""
     before, after = found[1], found[2]
     if before is None and after is None:
         return b'{"text":""}'

@@ -1,1 +1,1 @@
-"""Gemini's answers, read into OpenAI's form. Pure."""
+"""Reads Gemini's answers into canonical events. Pure."""

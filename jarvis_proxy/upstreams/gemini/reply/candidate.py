@@ -1,4 +1,4 @@
-"""One candidate's parts, as they come, to the events of a choice. Pure.
+"""Converts one candidate's parts to the events of a choice. Pure.
 
 Source: https://ai.google.dev/api/caching#Part and
 https://ai.google.dev/api/generate-content#LogprobsResult (read 2026-11).
@@ -33,11 +33,11 @@ from jarvis_proxy.wire.chat_types import Image, ImageURL, TokenLogprob, TopLogpr
 _STANDARD: Final = str.maketrans("-_", "+/")
 
 _NEVER: Final = -9999.0
-"""OpenAI's stand-in for the logarithm of a probability too small to tell."""
+"""OpenAI's stand-in for the logarithm of a negligible probability."""
 
 
 class CandidateReader:
-    """The state of one candidate over the frames of its answer, continuations included."""
+    """The state of one candidate over the frames of its answer, including continuations."""
 
     __slots__ = (
         "_citations",
@@ -59,10 +59,10 @@ class CandidateReader:
         self._context = context
         self.sink = sink
         self.native: str | None = None
-        """Gemini's finish reason; the last one counts: old models send STOP with every frame."""
+        """Gemini's finish reason; the last one counts, as old models send STOP in every frame."""
         self.continuation_token: str | None = None
         self.has_content = False
-        """There is text, a picture or sound."""
+        """Whether there is text, a picture or audio."""
         self.has_tool_call = False
         self._images = 0
         self._message: str | None = None
@@ -74,11 +74,11 @@ class CandidateReader:
 
     @property
     def unusable(self) -> bool:
-        """Nothing that a client could use has come so far, thoughts aside."""
+        """Whether nothing usable has arrived so far, apart from thoughts."""
         return not self.has_content and not self.has_tool_call
 
     def take(self, candidate: Candidate) -> None:
-        """Take a frame's piece of this candidate.
+        """Read a frame's piece of this candidate.
 
         Raises:
             ProxyError: 502 `upstream_bad_frame`.
@@ -99,18 +99,18 @@ class CandidateReader:
             for citation in public_citations(candidate.citation_metadata):
                 if citation not in self._citations:
                     self._citations.append(citation)
-        # Early frames of a stream hold an empty object, the last one all of it.
+        # A stream's early frames hold an empty object, and the last one holds everything.
         if len(candidate.grounding_metadata) > len("null"):
             self._grounding = bytes(candidate.grounding_metadata)
 
     def block(self, reason: str, message: str | None) -> None:
-        """Take it that the prompt was refused, for what no candidate said by itself."""
+        """Note that the prompt was refused, unless the candidate has its own finish reason."""
         if self.native is None:
             self.native = reason
             self._message = message
 
     def finish(self, model_version: str | None = None) -> None:
-        """Send the sink how the candidate ended; *model_version* is what the frames named."""
+        """Send the sink how the candidate ended; *model_version* is from the frames."""
         if self._signature:
             self.sink.seal(SealedState(GEMINI, self._signature))
         grounding = self._grounding
@@ -134,7 +134,7 @@ class CandidateReader:
 
     def _take_part(self, number: int, part: Part) -> None:
         if part.text and part.thought:
-            # Its signature is dropped: thoughts never go back.
+            # Drop its signature, because thoughts are never sent back.
             self.sink.thought(part.text)
         elif part.text is not None and not part.thought:
             self._take_text(number, part.text, part.thought_signature)
@@ -143,7 +143,8 @@ class CandidateReader:
         elif part.inline_data is not None:
             if not part.thought:
                 self._take_blob(part.inline_data)
-            elif is_image(part.inline_data):  # picture models sketch while they think
+            elif is_image(part.inline_data):
+                # Image models draw sketches while they think.
                 self.sink.sketch(to_image(part.inline_data, self._images))
         elif part.executable_code is not None:
             code = part.executable_code
@@ -155,7 +156,7 @@ class CandidateReader:
             failed = "" if outcome == "OUTCOME_OK" else f"{outcome}\n"
             words = f"\n```output\n{failed}{result.output or ''}\n```\n"
             self._show(words, thought=part.thought)
-        # Other kinds are passed over, signed or not: what server-side tools did cannot come back.
+        # Skip other kinds, signed or not: results of server-side tools cannot be sent back.
 
     def _take_text(self, number: int, text: str, signature: str | None) -> None:
         if signature:
@@ -164,7 +165,7 @@ class CandidateReader:
             self._say(number, text)
 
     def _show(self, words: str, *, thought: bool | None) -> None:
-        """Show what Google's own tools did; what they did for a thought is one."""
+        """Show the work of Google's own tools; work for a thought is shown as a thought."""
         if thought:
             self.sink.thought(words)
         else:
@@ -194,9 +195,11 @@ class CandidateReader:
             call, signature = whole, self._partial.signature
             self._partial = None
         if not call.name:
-            return  # it cannot be executed, and a name is not to be made up
+            # The call cannot be executed, and no name should be invented.
+            return
         if self.has_tool_call and self._context.plan.first_call_only:
-            return  # Gemini has no switch for one call at a time; the first carries the signature
+            # Gemini has no option for one call at a time; the first call carries the signature.
+            return
         self.has_tool_call = True
         self._send_call(call, signature or None)
 
@@ -216,25 +219,25 @@ class CandidateReader:
 
 
 def is_image(blob: Blob) -> bool:
-    """Return whether *blob* is a picture with something in it."""
+    """Return whether *blob* is a non-empty picture."""
     return bool(blob.data) and (blob.mime_type or "").lower().startswith("image/")
 
 
 def is_audio(blob: Blob) -> bool:
-    """Return whether *blob* is sound with something in it."""
+    """Return whether *blob* is non-empty audio."""
     return bool(blob.data) and (blob.mime_type or "").lower().startswith("audio/")
 
 
 def to_image(blob: Blob, index: int) -> Image:
-    """Return a picture as a ``data:`` URL; *index* counts an answer's pictures."""
+    """Return a picture as a ``data:`` URL; *index* is its position among an answer's pictures."""
     data = (blob.data or "").translate(_STANDARD)
     return Image(image_url=ImageURL(f"data:{blob.mime_type};base64,{data}"), index=index)
 
 
 def translate_logprobs(result: LogprobsResult) -> list[TokenLogprob]:
-    """Return the chosen tokens, each with the alternatives at its place.
+    """Return the chosen tokens, each with the alternatives at its position.
 
-    Google's two lists may differ in length by one: then what both have stays.
+    Google's two lists may differ in length by one; then only the common part is used.
     """
     chosen = result.chosen_candidates or []
     tops = [top.candidates or [] for top in result.top_candidates or ()]

@@ -1,4 +1,4 @@
-"""One upstream answer, frame by frame, over its continuations; and what several share. Pure.
+"""Reads one upstream answer, frame by frame, over its continuations; and merges several. Pure.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
@@ -22,16 +22,16 @@ from jarvis_proxy.upstreams.gemini.reply.usage import service_tier, translate_us
 from jarvis_proxy.wire.chat_types import ChatUsage
 
 MAX_CONTINUATIONS: Final = 16
-"""So many times an answer may go on in a further request; each sends the whole prompt again."""
+"""Most continuations of an answer; each sends the whole prompt again."""
 
 _SHORT: Final = 64
-"""Bytes of JSON; a block with counts and their details is longer."""
+"""Bytes of JSON; a block with token counts and details is longer."""
 
 
 class MergedAnswer:
-    """What the upstream answers of one call have in common: there is one for each choice.
+    """The state shared by the upstream answers of one call, one for each choice.
 
-    *model_version* is the first that any of them names.
+    *model_version* is the first one that any answer names.
     """
 
     __slots__ = ("choice_count", "empty_is_final", "model_version", "sinks", "was_empty")
@@ -41,25 +41,25 @@ class MergedAnswer:
         self.model_version: str | None = None
         self.sinks: list[AnswerSink] = []
         self.was_empty = False
-        """An attempt ended with nothing to say."""
+        """Whether an attempt ended without content."""
         self.empty_is_final = False
-        """The next one that does is taken as it is."""
+        """Whether the next attempt without content is accepted."""
 
     def begin(self) -> None:
-        """Begin an attempt: forget what one that failed has left."""
+        """Begin an attempt: forget the state of a failed one."""
         self.sinks.clear()
         self.empty_is_final = self.was_empty
 
     @property
     def emitted(self) -> bool:
-        """The client has been sent something of a choice."""
+        """Whether anything of a choice was sent to the client."""
         return any(sink.emitted for sink in self.sinks)
 
 
 class CandidateStream:
     """Reads the frames of one upstream answer into the choices of *answer*.
 
-    *number* is the place of its request among all of the call.
+    *number* is the index of its request in the call.
     """
 
     __slots__ = (
@@ -92,12 +92,13 @@ class CandidateStream:
         self._block = ""
         self._block_message: str | None = None
         self._usage = b""
-        self._past_usage: ChatUsage | None = None  # of the hops that are over
+        self._past_usage: ChatUsage | None = None
+        """The tokens of earlier requests, which this one continues."""
         self._hops = 0
 
     @property
     def usage(self) -> ChatUsage | None:
-        """The tokens so far, or None where the upstream has not said."""
+        """The token counts so far, None if the upstream has reported none."""
         if not self._usage:
             return self._past_usage
         usage = translate_usage(self._usage)
@@ -105,14 +106,14 @@ class CandidateStream:
 
     @property
     def service_tier(self) -> str | None:
-        """OpenAI's word for the tier that served the call."""
+        """OpenAI's name of the tier that served the call."""
         return service_tier(self._usage)
 
     def take(self, frame: Frame) -> None:
-        """Take one frame.
+        """Read one frame.
 
         Raises:
-            ProxyError: the frame is an error, or not what a frame should be.
+            ProxyError: the frame is an error, or has an invalid form.
         """
         if len(frame.error) and bytes(frame.error) != b"null":
             raise error_in_answer(bytes(frame.error), model=self._context.call.model)
@@ -121,9 +122,9 @@ class CandidateStream:
             self._id = frame.response_id
         if merged.model_version is None and frame.model_version:
             merged.model_version = frame.model_version
-        # Replaced, not added: each frame's block speaks of the whole answer so far, and only the
-        # last is looked at. A short one may be without counts, as Vertex sends them: it says
-        # nothing.
+        # Replace the block instead of adding to it: each one covers the whole answer so far, and
+        # only the last one is decoded. A short block without counts, as Vertex sends it, is
+        # ignored.
         usage = frame.usage_metadata
         if len(usage) > _SHORT or b"TokenCount" in bytes(usage):
             self._usage = usage
@@ -136,20 +137,21 @@ class CandidateStream:
             reader = self._readers.get(index)
             if reader is None:
                 if index and merged.choice_count > 1:
-                    continue  # with a call for each choice, a call has but one
+                    # With one request per choice, each request has only one choice.
+                    continue
                 reader = self._reader(index)
             reader.take(candidate)
 
     def finish_or_continue(self, *, streamed: bool) -> str | None:
-        """End the answer, or return the token with which a further request continues it.
+        """End the answer, or return the token with which another request continues it.
 
-        *streamed*: the frames came one by one, so one without a finish reason is an answer cut
-        off; a whole reply without one has at least its closing brace.
+        *streamed*: the frames arrived one by one, so a last one without a finish reason means that
+        the answer was cut. A whole reply without one at least has its closing brace.
 
         Raises:
             ProxyError: 502 `empty_response`, `upstream_truncated`, `upstream_malformed_response`.
-            A ``RetryableError`` is worth one silent retry. An ``EmptyAnswerError`` never comes a
-            second time.
+            A ``RetryableError`` is worth one silent retry. An ``EmptyAnswerError`` is raised only
+            once per call.
         """
         if not self._readers:
             if not self._block:
@@ -183,24 +185,25 @@ class CandidateStream:
             return None
         token, first.continuation_token = first.continuation_token, None
         if not token or self._hops == MAX_CONTINUATIONS:
-            return None  # then it ends here, as one that ran out of tokens
+            # End the answer like one that ran out of tokens.
+            return None
         self._hops += 1
         first.native = None
-        # Within one request the counts go up; the next request begins at zero.
+        # Counts grow within one request, and start at zero in the next one.
         self._past_usage, self._usage = self.usage, b""
         return token
 
     def _refuse_malformed(self, readers: list[CandidateReader]) -> None:
-        """Raise where the answer ends in a call that the upstream could not make out.
+        """Raise an error if the answer ends in a call that the upstream could not parse.
 
-        Text before it is no finished answer: it may be the call's own text.
+        Text before it does not make the answer complete: it may be the call's own text.
         """
         natives = [reader.native or "" for reader in readers if not reader.has_tool_call]
         if len(natives) == len(readers) and all(map(is_malformed, natives)):
             raise malformed_reply(natives[0], retryable=not self._merged.emitted)
 
     def _refuse_empty(self, readers: list[CandidateReader]) -> None:
-        """Raise, once, where the model ended without a word."""
+        """Raise an error, once, if the model ended without content."""
         merged = self._merged
         if merged.empty_is_final or merged.emitted:
             return

@@ -1,6 +1,6 @@
-"""What Google's error bodies say, and what of it may be repeated. Pure.
+"""Parses Google's error bodies, and redacts what must not be repeated. Pure.
 
-Google's ``details`` may echo keys and project numbers: they are read here and never passed on.
+Google's ``details`` may contain keys and project numbers: they are read here and never passed on.
 
 Source: https://ai.google.dev/gemini-api/docs/troubleshooting (read 2026-11).
 """
@@ -11,13 +11,13 @@ from typing import Final
 import msgspec
 
 DECODE_ERRORS: Final = (ValueError, RecursionError)
-"""What msgspec raises on bytes from outside: bad JSON, bad UTF-8, a bad shape, nested too deep."""
+"""Errors of msgspec for data from outside: bad JSON, bad UTF-8, wrong shape, deep nesting."""
 
 _MAX_MESSAGE: Final = 2000
 _MAX_READ: Final = 8192
-"""So much of a message or page is searched: it comes from outside, and patterns cost time."""
+"""Most characters of a message or page that are searched, because patterns cost time."""
 _MAX_WORDS: Final = 300
-"""Of a body that is not Google's JSON (a page of some gateway on the way) this much is shown."""
+"""Most characters of an excerpt from a body that is not Google's JSON, such as a gateway's page."""
 
 
 class _Violation(msgspec.Struct, rename="camel"):
@@ -26,7 +26,7 @@ class _Violation(msgspec.Struct, rename="camel"):
 
 
 class _Detail(msgspec.Struct, rename="camel"):
-    """Any of google.rpc's details; the names of their fields do not clash."""
+    """Any of google.rpc's details, whose field names do not conflict."""
 
     reason: str | None = None
     retry_delay: str | None = None
@@ -35,7 +35,7 @@ class _Detail(msgspec.Struct, rename="camel"):
 
 
 class GoogleError(msgspec.Struct):
-    """The object behind ``error``. *status* is a google.rpc.Code's name, *code* an HTTP status."""
+    """The object in ``error``. *status* is a google.rpc.Code's name, *code* an HTTP status."""
 
     code: int | None = None
     message: str | None = None
@@ -48,10 +48,10 @@ class _Envelope(msgspec.Struct):
 
 
 class ParsedError:
-    """One upstream error, taken apart.
+    """One parsed error of the upstream.
 
-    *retry_delay* is how many seconds Google says to wait; *field* is the path of the first field
-    at fault.
+    *retry_delay* is Google's suggested wait in seconds; *field* is the path of the first invalid
+    field.
     """
 
     __slots__ = ("field", "message", "quota_ids", "reason", "retry_delay", "status")
@@ -85,7 +85,7 @@ _DETAIL: Final = msgspec.json.Decoder(_Detail, strict=False)
 
 
 def parse_error(raw: bytes) -> GoogleError:
-    """Return the object behind ``error``; an empty one where *raw* is something else."""
+    """Return the object in ``error``; an empty one if *raw* has another form."""
     try:
         return _ERROR.decode(raw)
     except DECODE_ERRORS:
@@ -93,9 +93,9 @@ def parse_error(raw: bytes) -> GoogleError:
 
 
 def parse_body(body: bytes) -> GoogleError | None:
-    """Return the error in a body, or None where the body is not Google's.
+    """Return the error in a body, None if the body is not Google's.
 
-    It is an array when the stream was not asked for as SSE, and on Google's own OpenAI layer.
+    The body is an array if the stream was not requested as SSE, and in Google's own OpenAI layer.
     """
     try:
         if body.lstrip()[:1] != b"[":
@@ -107,7 +107,7 @@ def parse_body(body: bytes) -> GoogleError | None:
 
 
 def _details(raw: msgspec.Raw) -> list[_Detail]:
-    """Decode each detail for itself: one of an unknown shape must not hide the others."""
+    """Decode each detail separately, so that an unknown one does not hide the others."""
     try:
         parts = _RAW_DETAILS.decode(raw)
     except DECODE_ERRORS:
@@ -127,7 +127,7 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
 def read_delay(text: str) -> float | None:
-    """Return the seconds of ``34.4s`` (RetryInfo) or ``34`` (Retry-After); None for a date."""
+    """Return the seconds in ``34.4s`` (RetryInfo) or ``34`` (Retry-After), None for a date."""
     match = _DELAY.match(text)
     return None if match is None else float(match[1])
 
@@ -141,7 +141,7 @@ _TAGS: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | 
 
 
 def page_excerpt(page: bytes) -> str:
-    """Return the first words of a body that is a page or plain text, without its tags."""
+    """Return the first words of a page or plain text, without tags."""
     text = _TAGS.sub(" ", page[:_MAX_READ].decode("utf-8", "replace"))
     return " ".join(text.split())[:_MAX_WORDS]
 
@@ -158,11 +158,11 @@ _SECRET_BYTES: Final = re.compile(_SECRETS.pattern.encode())
 
 
 def redact_bytes(body: bytes) -> bytes:
-    """Return an error's *body* as it is, except what looks like a key."""
+    """Return an error's *body* unchanged except for what looks like a key."""
     return _SECRET_BYTES.sub(b"[redacted]", body)
 
 
 def clean(message: str) -> str:
-    """Return *message* without keys, queries of URLs and project names, at a bearable length."""
+    """Return *message* without keys, queries of URLs and project names, and cut in length."""
     message = _QUERY.sub(r"\1", _SECRETS.sub("[redacted]", message))
     return _PROJECT.sub("[redacted]", message)[:_MAX_MESSAGE].strip()

@@ -1,6 +1,6 @@
-"""Google's errors as OpenAI's: status, type, code and what a retry may hope for. Pure.
+"""Translates Google's errors to OpenAI's: status, type, code and advice on retries. Pure.
 
-The proxy's own key is the only one that Google ever sees, so a refused key is never the client's.
+Google only ever sees the proxy's own key, so a refused key is never the client's.
 
 Source: https://ai.google.dev/gemini-api/docs/troubleshooting (read 2026-11).
 """
@@ -26,10 +26,10 @@ from jarvis_proxy.upstreams.gemini.reply.error_body import (
 def translate_error(
     status: int, body: bytes, *, model: str, headers: Mapping[str, str] | None = None
 ) -> ProxyError:
-    """Return the downstream error for an upstream answer with *status* ≥ 400.
+    """Return the client's error for an upstream answer with *status* ≥ 400.
 
-    *model* is the client's name for the model. ``retry_after`` is Google's hint in seconds, as
-    long as Google says: the shell decides how much of it the client sees.
+    *model* is the client's name of the model. ``retry_after`` is Google's hint in seconds,
+    unchanged: the shell decides how much of it the client sees.
     """
     error = parse_body(body)
     fault = ParsedError(_foreign(status, body) if error is None else error)
@@ -39,27 +39,27 @@ def translate_error(
 
 
 def error_in_answer(raw: bytes, *, model: str) -> ProxyError:
-    """Return the error for *raw*, what stands behind ``error`` in an answer with status 200."""
+    """Return the error for *raw*, the value of ``error`` in an answer with status 200."""
     return _map_in_stream(parse_error(raw), model, b'{"error":' + raw + b"}")
 
 
 def error_in_text(text: bytes, *, model: str) -> ProxyError | None:
-    """Return the error that *text* is, one JSON object or an array of them; None if it is none.
+    """Return the error in *text*, a JSON object or an array of them; None if it has none.
 
-    Google breaks a stream off with such a text where an event would be due.
+    Google ends a failed stream with such a text in place of an event.
     """
     error = parse_body(text)
     return None if error is None else _map_in_stream(error, model, text)
 
 
 def message_of(body: bytes) -> str:
-    """Return Google's own words in an error body, or ``""``; not for the client's eyes."""
+    """Return Google's message in an error body, or ``""``; clients must not see it."""
     error = parse_body(body)
     return "" if error is None else error.message or ""
 
 
 def malformed_reply(native: str, *, retryable: bool) -> ProxyError:
-    """Return the error for an answer that holds only a call which the upstream could not read."""
+    """Return the error for an answer with only a call that the upstream could not parse."""
     kind = RetryableError if retryable else ProxyError
     message = f"The model's answer was unusable ({clean(native)[:64]})."
     return kind(502, message, code="upstream_malformed_response")
@@ -83,11 +83,11 @@ _STATUS_CODES: Final = {
     "DEADLINE_EXCEEDED": 504,
 }
 _KEY_FAULT: Final = re.compile(r"api[ _]key (?:not valid|expired|not found|invalid)", re.I)
-# A 403 about something that the client named. Every other 403 is about the proxy's own key.
+# A 403 about something that the client named. Every other 403 concerns the proxy's own key.
 _CLIENTS_THING: Final = re.compile(
     r"\b(?:files?/|the file\b|cached ?contents?\b|tuned ?models?\b)", re.I
 )
-# Google's exact words are unverified; a miss only leaves the code at invalid_argument.
+# Google's exact wording is unverified; a miss only leaves the code at invalid_argument.
 _TOO_LONG: Final = re.compile(
     r"token count\b.*\bexceeds|exceeds the (?:maximum|model's).*\btokens|context (?:length|window)",
     re.I | re.S,
@@ -98,7 +98,7 @@ _NO_QUOTA: Final = re.compile(r"\blimit: ?0(?![\d.])")
 
 
 def _map_in_stream(error: GoogleError, model: str, body: bytes) -> ProxyError:
-    """Map an error that came after status 200: it says itself which status it would have been."""
+    """Map an error that arrived after status 200: it names its own status."""
     code = error.code or 0
     named = _STATUS_CODES.get((error.status or "").upper(), 502)
     mapped = _map(code if 400 <= code < 600 else named, ParsedError(error), model)
@@ -130,7 +130,8 @@ def _map_400(status: int, fault: ParsedError) -> ProxyError:
     if SIGNATURE_FAULT.search(message):
         return _error(400, fault, "invalid_thought_signature")
     if _LOCATION.search(message):
-        code = "unsupported_country_region_territory"  # OpenAI's own
+        # The code is OpenAI's own.
+        code = "unsupported_country_region_territory"
         return _error(403, fault, code, error_type="request_forbidden")
     if _TOO_LONG.search(message):
         return _error(400, fault, "context_length_exceeded")
@@ -158,15 +159,16 @@ def _auth_failed(fault: ParsedError) -> ProxyError:
 
 def _map_404(fault: ParsedError, model: str) -> ProxyError:
     if fault.message and "model" not in fault.message.lower():
-        return _error(404, fault, "not_found")  # a file, a cached content
+        # The error is about a file or cached content.
+        return _error(404, fault, "not_found")
     message = f"The model `{model[:64]}` does not exist or is not available here."
     return ProxyError(404, message, code="model_not_found")
 
 
 def _map_quota(status: int, fault: ParsedError) -> ProxyError:
-    # Google's words for a per-minute limit are "You exceeded your current quota, please check your
-    # plan", and free-tier samples name a PerDay quota with a delay of 36 s: a retry window outranks
-    # both. Only with a limit of zero does waiting not help.
+    # Google's message for a per-minute limit is "You exceeded your current quota, please check your
+    # plan", and free-tier samples name a PerDay quota with a delay of 36 s. So a retry delay takes
+    # precedence over both. Only if the limit is zero does waiting not help.
     daily = fault.retry_delay is None and any("perday" in name.lower() for name in fault.quota_ids)
     if status == 402 or daily or _NO_QUOTA.search(fault.message):
         return ProxyError(
@@ -191,17 +193,17 @@ def _map_rest(status: int, fault: ParsedError) -> ProxyError:
         case 500 | 501:
             return _error(500, fault, "internal_error", "The upstream failed.")
         case _ if status > 500:
-            # 502, and 520 to 527: a content network in front of the upstream.
+            # 502, and 520 to 527: a content delivery network in front of the upstream.
             return _error(502, fault, "upstream_bad_response", "The upstream's gateway failed.")
         case _:
             return _error(status, fault, fault.status.lower() or "invalid_request")
 
 
 def _foreign(status: int, body: bytes) -> GoogleError:
-    """Return a body that is not Google's as an error of its status, with the page's first words.
+    """Return a body that is not Google's as an error with the page's first words.
 
-    A 404's words would mislead: most likely GEMINI_BASE_URL points elsewhere, and they name a path
-    that the client did not ask for.
+    A 404's text would mislead. Most likely GEMINI_BASE_URL is wrong, and the text names a path that
+    the client did not request.
     """
     return GoogleError(message=None if status == 404 else page_excerpt(body))
 
@@ -241,7 +243,7 @@ _PARAMS: Final = (
 
 
 def _param(fault: ParsedError) -> str | None:
-    """Return the OpenAI parameter that Google's path or words point at, where one can tell."""
+    """Return the OpenAI parameter that Google's path or message refers to, None if unclear."""
     for text in (fault.field, fault.message):
         if match := _DECLARATION.search(text):
             return f"tools[{match[1]}]"

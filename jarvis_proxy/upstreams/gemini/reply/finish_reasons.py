@@ -1,4 +1,4 @@
-"""Why an answer ended: Gemini's finish reasons as OpenAI's five. Pure.
+"""Maps Gemini's finish reasons to OpenAI's five. Pure.
 
 Source: https://ai.google.dev/api/generate-content#FinishReason (read 2026-11).
 """
@@ -8,10 +8,10 @@ from typing import Final
 from jarvis_proxy.wire.chat_types import FinishReason
 
 CONTINUATION: Final = "CONTINUATION"
-"""Not an end: the answer goes on in a further request."""
+"""Not an end: the answer continues in another request."""
 
 BLOCKED: Final = "PROMPT_BLOCKED:"
-"""What stands before the reason for which a prompt was refused."""
+"""The prefix of the reason for which a prompt was refused."""
 
 _FILTERED: Final = frozenset(
     (
@@ -39,18 +39,18 @@ _MALFORMED: Final = frozenset(
     )
 )
 _PLAIN: Final = frozenset(("STOP", "", "FINISH_REASON_UNSPECIFIED"))
-# It accompanies STOP in nine of ten answers with calls, and says nothing.
+# These accompany STOP in nine of ten answers with calls, and carry no information.
 _IDLE_MESSAGES: Final = frozenset(
     ("Model generated function call(s).", "Model generated function call(s)")
 )
 
 
 def translate_finish(native: str, *, has_tool_call: bool, has_content: bool) -> FinishReason:
-    """Return OpenAI's finish reason for Gemini's; ``""`` is an absent one.
+    """Return OpenAI's finish reason for Gemini's, which is ``""`` if absent.
 
-    *has_tool_call*: Gemini's calls are always complete, so they can be executed even where the
-    answer was cut. *has_content*: it has text, a picture or sound. A reason that nobody knows yet
-    becomes ``stop``: clients fail on any sixth word.
+    *has_tool_call*: Gemini's calls are always complete, so they can be executed even if the answer
+    was cut. *has_content*: there is text, a picture or audio. An unknown reason becomes ``stop``,
+    because clients fail on any sixth value.
     """
     native = native.upper()
     if native in _FILTERED or native.startswith(BLOCKED):
@@ -65,15 +65,15 @@ def translate_finish(native: str, *, has_tool_call: bool, has_content: bool) -> 
 
 
 def is_malformed(native: str) -> bool:
-    """Return whether the model tried to call a tool and the upstream could not make it out."""
+    """Return whether the model tried to call a tool but the upstream could not parse the call."""
     return native.upper() in _MALFORMED
 
 
 def is_plain_end(native: str) -> bool:
-    """Return whether the model ended by itself, and nothing cut or filtered its answer."""
+    """Return whether the model ended on its own, without being cut or filtered."""
     return native.upper() in _PLAIN
 
 
 def meaningful_message(message: str | None) -> str | None:
-    """Return Google's finish message where it says something."""
+    """Return Google's finish message if it carries information."""
     return None if not message or message in _IDLE_MESSAGES else message

@@ -1,7 +1,7 @@
-"""The frames of Gemini's generateContent, only the fields that are read. Pure.
+"""The fields of Gemini's generateContent frames that are read. Pure.
 
 Every field may be missing or null; unknown ones are skipped, so that Google's new fields break
-nothing. What is read only at an answer's end stays raw until then.
+nothing. Fields that are needed only at an answer's end stay raw until then.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
@@ -18,7 +18,7 @@ from jarvis_proxy.wire.json_limits import exceeds_values
 
 
 class PartialArg(msgspec.Struct, rename="camel"):
-    """A piece of an argument: Vertex streams calls in pieces when asked to."""
+    """A piece of an argument; Vertex streams calls in pieces on request."""
 
     json_path: str = ""
     string_value: str | None = None
@@ -52,14 +52,14 @@ class ExecutableCode(msgspec.Struct):
 
 
 class CodeExecutionResult(msgspec.Struct):
-    """What that code printed."""
+    """The output of that code."""
 
     outcome: str | None = None
     output: str | None = None
 
 
 class Part(msgspec.Struct, rename="camel"):
-    """One part; of the kinds at most one is there, and kinds not named here are passed over."""
+    """One part, with at most one of its kinds set; unknown kinds are skipped."""
 
     text: str | None = None
     thought: bool | None = None
@@ -77,7 +77,7 @@ class Content(msgspec.Struct):
 
 
 class LogprobsCandidate(msgspec.Struct, rename="camel"):
-    """A token and the natural logarithm of its probability; 0 is left out."""
+    """A token and the natural logarithm of its probability; 0 is omitted."""
 
     token: str | None = None
     log_probability: float | None = None
@@ -97,7 +97,7 @@ class LogprobsResult(msgspec.Struct, rename="camel"):
 
 
 class CitationSource(msgspec.Struct, rename="camel"):
-    """A source that the text recites; offsets as Google counts them."""
+    """A source that the text recites, with offsets as Google counts them."""
 
     start_index: int | None = None
     end_index: int | None = None
@@ -114,7 +114,7 @@ class CitationMetadata(msgspec.Struct, rename="camel"):
 
 
 class Candidate(msgspec.Struct, rename="camel"):
-    """One alternative answer's next piece; *index* is left out for 0."""
+    """The next piece of one alternative answer; *index* is omitted for 0."""
 
     content: Content | None = None
     finish_reason: str | None = None
@@ -146,15 +146,15 @@ class Frame(msgspec.Struct, rename="camel"):
 
 _LARGE: Final = 1024 * 1024
 _MOST_VALUES: Final = 3_000_000
-"""65,000 tokens with ten alternatives each have as many."""
+"""As many values as 65,000 tokens with ten alternatives each have."""
 
-# Not strict: numbers may come as strings, as proto3's JSON writes 64-bit ones and NaN.
+# Not strict: numbers may be strings, as proto3's JSON writes 64-bit integers and NaN.
 _FRAME: Final = msgspec.json.Decoder(Frame, strict=False)
 _FRAMES: Final = msgspec.json.Decoder(list[Frame], strict=False)
 
 
 def check_values(data: bytes) -> None:
-    """Refuse an answer of more values than any has: each takes up to fifty times its bytes.
+    """Reject an answer with implausibly many values: each takes up to fifty times its size.
 
     Raises:
         ProxyError: 502 `upstream_bad_frame`.
@@ -164,17 +164,18 @@ def check_values(data: bytes) -> None:
 
 
 def decode_frame(data: bytes) -> Frame:
-    """Return the frame that *data* is.
+    """Return *data* decoded as a frame.
 
     Raises:
         ProxyError: 502 `upstream_bad_frame`.
     """
     check_values(data)
     try:
-        # Half of an emoji, cut by a limit of tokens, is no reason to throw the answer away.
+        # A lone surrogate, left by a token limit, must not invalidate the whole answer.
         return surrogates.decode(_FRAME, data)
     except DECODE_ERRORS:
-        raise bad_frame() from None  # msgspec's words would show what is in the frame
+        # msgspec's message would reveal content of the frame.
+        raise bad_frame() from None
 
 
 def decode_frames(data: bytes) -> list[Frame]:

@@ -1,7 +1,7 @@
-"""Sources of an answer: Gemini's grounding as OpenAI's annotations, and citations. Pure.
+"""Converts Gemini's grounding to OpenAI's annotations and citations. Pure.
 
-Google counts a segment's place in UTF-8 bytes of the model's text, OpenAI in characters of the
-content, which may hold more: code blocks and thoughts that the proxy writes into it.
+Google counts a segment's position in UTF-8 bytes of the model's text, OpenAI in characters of the
+content. The content may be longer, by code blocks and thoughts that the proxy writes into it.
 
 Source: https://ai.google.dev/gemini-api/docs/google-search (read 2026-11).
 """
@@ -20,7 +20,7 @@ GENERATED_PART: Final = -1
 
 
 Piece = tuple[int, str]
-"""A piece of the content: the number of the part that it came from, and its text."""
+"""A piece of the content: the number of its part, and its text."""
 
 
 class _Segment(msgspec.Struct, rename="camel"):
@@ -53,14 +53,15 @@ class _Grounding(msgspec.Struct, rename="camel"):
 
 _GROUNDING: Final = msgspec.json.Decoder(_Grounding, strict=False)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, object])
-_MAX_ANNOTATIONS: Final = 1000  # the upstream chooses how many supports and chunks there are
+# The upstream decides how many supports and chunks there are.
+_MAX_ANNOTATIONS: Final = 1000
 
 
 def annotate(raw: bytes, pieces: list[Piece]) -> list[Annotation]:
-    """Return an annotation for each claim and source that *raw*, a groundingMetadata, pairs.
+    """Return an annotation for each pair of claim and source in *raw*, a groundingMetadata.
 
-    Left out is what cannot be placed in the content or has no address. Metadata of an unknown
-    shape gives none.
+    Skips pairs without a position in the content or without a URL. Metadata of an unknown shape
+    gives none.
     """
     try:
         grounding = _GROUNDING.decode(raw)
@@ -81,7 +82,7 @@ def annotate(raw: bytes, pieces: list[Piece]) -> list[Annotation]:
 
 
 def public_metadata(raw: bytes) -> dict[str, object] | None:
-    """Return a groundingMetadata to show, or None: all but the HTML of Google's search box."""
+    """Return a groundingMetadata without the HTML of Google's search box, None if invalid."""
     try:
         metadata = _OBJECT.decode(raw)
     except DECODE_ERRORS:
@@ -91,13 +92,13 @@ def public_metadata(raw: bytes) -> dict[str, object] | None:
 
 
 def count_searches(metadata: Mapping[str, object] | None) -> int:
-    """Return how many searches of the web a groundingMetadata names."""
+    """Return the number of web searches in a groundingMetadata."""
     queries = (metadata or {}).get("webSearchQueries")
     return len(queries) if isinstance(queries, list) else 0
 
 
 def public_citations(metadata: CitationMetadata) -> list[dict[str, object]]:
-    """Return the recited sources with what is known of each; an absent start is 0."""
+    """Return the recited sources with their known fields; an absent start is 0."""
     sources = metadata.citation_sources or metadata.citations or ()
     return [_public(source) for source in sources]
 
@@ -119,7 +120,7 @@ def _source(chunk: _GroundingChunk) -> _Source | None:
 
 
 class _Places:
-    """Where segments of the model's text are in the content."""
+    """Maps segments of the model's text to positions in the content."""
 
     def __init__(self, pieces: list[Piece]) -> None:
         self._pieces = pieces
@@ -127,10 +128,10 @@ class _Places:
         self._texts: dict[int | None, bytes] = {}
 
     def find(self, segment: _Segment) -> tuple[int, int] | None:
-        """Return the characters (start, end) of the content that *segment* means.
+        """Return the start and end, in characters of the content, of *segment*.
 
-        Offsets count in the whole text; with a part named, in that part. Where the text found
-        there is not the segment's, the nearest place with that text is taken.
+        Offsets refer to the whole text or, if the segment names a part, to that part. If the text
+        at that position differs from the segment's, the nearest position of its text is used.
         """
         start, end = segment.start_index or 0, segment.end_index or 0
         if not 0 <= start < end:
@@ -144,7 +145,7 @@ class _Places:
     def _span(self, part: int | None, start: int, end: int) -> tuple[int, int] | None:
         if end > len(self._text(part)):
             return None
-        # The last character's own place: after it there may be a fence that is not meant.
+        # Use the last character's own position, because a fence that does not belong may follow it.
         return self._character(part, start), self._character(part, end, closing=True)
 
     def _text(self, part: int | None) -> bytes:
@@ -154,9 +155,9 @@ class _Places:
         return self._texts[part]
 
     def _character(self, part: int | None, offset: int, *, closing: bool = False) -> int:
-        """Turn a byte *offset* in the text of *part* (None: of all) into an index of the content.
+        """Convert a byte *offset* in the text of *part* (None: of all) to an index in the content.
 
-        With *closing* a place between two pieces is the end of the first.
+        With *closing*, a position between two pieces counts as the end of the first one.
         """
         left = len(self._text(part)[:offset].decode("utf-8", "ignore"))
         at = 0
@@ -180,5 +181,5 @@ class _Places:
 
 
 def _counts(number: int, part: int | None) -> bool:
-    """Return whether piece *number* belongs to the text of *part*, or with None to the model's."""
+    """Return whether piece *number* belongs to the text of *part* (None: of the model)."""
     return number != GENERATED_PART if part is None else number == part

@@ -1,10 +1,10 @@
-"""Tool calls that come in pieces, put together. Pure.
+"""Assembles tool calls that arrive in pieces. Pure.
 
-Only Vertex sends them, and only when asked to, which this proxy never does; an upstream behind
-another base URL may do it unasked, and a call must not be lost then.
+Only Vertex sends them, and only on request, which this proxy never makes. But an upstream behind
+another base URL may send them anyway, and then no call may be lost.
 
-Source: https://cloud.google.com/vertex-ai/generative-ai/docs/multimodal/function-calling
-(streaming function call arguments, read 2026-11).
+Source: https://cloud.google.com/vertex-ai/generative-ai/docs/multimodal/function-calling (streaming
+function call arguments, read 2026-11).
 """
 
 import re
@@ -16,11 +16,12 @@ import msgspec
 from jarvis_proxy.upstreams.gemini.reply.frames import FunctionCall, PartialArg
 
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\['((?:[^'\\]|\\.)*)'\]")
-_MAX_INDEX: Final = 10_000  # an index far out must not make a list of that length
+# A huge index must not create a list of that length.
+_MAX_INDEX: Final = 10_000
 
 
 class PartialToolCall:
-    """One call under construction."""
+    """One incomplete call."""
 
     __slots__ = ("_args", "_id", "_name", "_open", "signature")
 
@@ -29,10 +30,11 @@ class PartialToolCall:
         self._name = name
         self.signature = signature
         self._args: dict[str, object] = {}
-        self._open = ""  # the path of the string that goes on
+        # The path of the string that continues.
+        self._open = ""
 
     def feed(self, piece: FunctionCall) -> FunctionCall | None:
-        """Take a *piece*; return the whole call with its last one, before that None."""
+        """Add a *piece*; return the whole call with its last piece, before that None."""
         for arg in piece.partial_args or ():
             self._put(arg)
         if piece.will_continue:
@@ -56,7 +58,7 @@ class PartialToolCall:
 
 
 def _steps(path: str) -> list[str | int]:
-    """Return the keys and indices of a path such as ``$.recipe.steps[2]``; [] if it is none."""
+    """Return the keys and indices in a path such as ``$.recipe.steps[2]``; [] if it is invalid."""
     steps: list[str | int] = []
     at = 1
     while path[:1] == "$" and (match := _STEP.match(path, at)):
@@ -67,7 +69,7 @@ def _steps(path: str) -> list[str | int]:
 
 
 def _set(root: dict[str, object], steps: list[str | int], value: object, *, append: bool) -> None:
-    """Put *value* at the place, making objects and lists on the way; *append* extends a string."""
+    """Set *value* at the path, creating objects and lists; *append* extends a string."""
     place: object = root
     for step, following in pairwise(steps):
         inner = _get(place, step)

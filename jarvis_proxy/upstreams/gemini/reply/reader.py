@@ -1,4 +1,4 @@
-"""A Gemini answer, cut anywhere or whole, to the events of an answer. Pure.
+"""Reads a Gemini answer, whole or as a stream that is split anywhere, into canonical events. Pure.
 
 Source: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
 (read 2026-11).
@@ -32,12 +32,12 @@ _CLOSED: Final = ((b"[", b"]"), (b"{", b"}"))
 class GeminiReader:
     """Reads the bytes of one body into an answer; implements ``AnswerReader``.
 
-    *index* is the place of the body's request among all of the call. *continue_with* makes the
-    request that goes on from a token.
+    *index* is the index of the body's request in the call. *continue_with* makes the request that
+    continues from a token.
 
-    Holds back a partial event until the rest comes. A body that is JSON instead of events, as
-    Gemini sends it without ``alt=sse`` and at times for an error, is held back whole. Gemini has
-    no mark for the end: an answer is complete when the body ends and each choice has a finish
+    The reader holds back a partial event until the rest arrives. It holds back a whole body that is
+    JSON instead of events, as Gemini sends it without ``alt=sse`` and sometimes for an error.
+    Gemini has no end marker: an answer is complete when the body ends and each choice has a finish
     reason.
     """
 
@@ -72,22 +72,22 @@ class GeminiReader:
 
     @property
     def usage(self) -> ChatUsage | None:
-        """The tokens, as far as the upstream has counted them."""
+        """The token counts that the upstream has reported so far."""
         return self._stream.usage
 
     @property
     def is_settled(self) -> bool:
-        """False: only the end of the body says that nothing follows."""
+        """False, because only the end of the body shows that nothing follows."""
         return False
 
     @property
     def service_tier(self) -> str | None:
-        """The tier that served the call, in OpenAI's words."""
+        """The tier that served the call, in OpenAI's terms."""
         return self._stream.service_tier
 
     @property
     def held(self) -> int:
-        """About how many bytes are kept."""
+        """About how many bytes the reader keeps."""
         body = 0 if self._body is None else self._body.size
         return self._decoder.held + body
 
@@ -112,7 +112,7 @@ class GeminiReader:
             self._take(event.data)
 
     def feed_eof(self) -> None:
-        """Take it that the body has ended: with it the answer, if no ``next_request`` follows.
+        """Handle the end of the body, which ends the answer if no ``next_request`` follows.
 
         Raises:
             ProxyError: the upstream reported an error in place of the end, or 502
@@ -155,21 +155,23 @@ class GeminiReader:
             raise too_large()
 
     def _take(self, data: bytes) -> None:
-        if data.startswith(b"{"):  # as nearly always
+        # This is nearly always the case.
+        if data.startswith(b"{"):
             self._stream.take(decode_frame(data))
-        elif data != _DONE:  # not Google's; gateways that imitate it add it
+        elif data != _DONE:
+            # Not Google's; gateways that imitate it add it.
             for frame in decode_frames(data):
                 self._stream.take(frame)
 
     def _take_rest(self) -> None:
-        """Take what the end of the body leaves: a body of JSON, half an event, a raw error."""
+        """Read what the body's end leaves: a JSON body, half an event, a raw error."""
         if self._body is not None:
             self._take_body(self._body.join().rstrip())
             return
         event = self._decoder.close()
         if event is not None:
             self._take_unterminated(event.data)
-        # Google breaks off with a pretty-printed error that is no event.
+        # Google ends a failed stream with a pretty-printed error that is no event.
         stray = self._decoder.non_sse_lines.strip()
         if not stray:
             return
@@ -188,7 +190,7 @@ class GeminiReader:
             self._stream.take(frame)
 
     def _take_unterminated(self, data: bytes) -> None:
-        """Take an event without its blank line if it is whole: then it was only cut there."""
+        """Read an event without its blank line if it is complete: only the line was cut."""
         if data == _DONE:
             return
         try:

@@ -1,4 +1,4 @@
-"""Function calls of a model as the calls of an answer; the context of all readers. Pure.
+"""Converts a model's function calls to calls of an answer; has the context of all readers. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/function-calling (read 2026-11).
 """
@@ -25,9 +25,9 @@ _NO_ARGUMENTS: Final = "{}"
 
 @dataclass(frozen=True, slots=True)
 class ReplyContext:
-    """The call, its translation, and what comes from the shell.
+    """The call, its translation, and functions of the shell.
 
-    *new_id* gives 24 random letters and digits.
+    *new_id* returns 24 random letters and digits.
     """
 
     call: Call
@@ -36,7 +36,7 @@ class ReplyContext:
     new_id: Callable[[], str]
 
     def remember(self, item_id: str, signature: str | None, native_id: str | None = None) -> None:
-        """Store what the upstream wants back with the call or message *item_id*."""
+        """Store what the upstream requires back with the call or message *item_id*."""
         if signature is not None or native_id:
             self.signatures.put(
                 item_id, StoredSignature(signature, native_id or None), self.call.now
@@ -50,10 +50,10 @@ class _CustomInput(msgspec.Struct):
 def read_call(
     context: ReplyContext, call: FunctionCall, signature: str | None
 ) -> tuple[CallStart, str]:
-    """Return a call under a new id, and its arguments or input; ``""`` for none.
+    """Return a call with a new id, and its arguments or input; ``""`` for none.
 
-    Its signature is remembered under the id. The model's own id does not serve: it may be absent,
-    and would not be unique in a conversation.
+    The call's signature is stored under this id. The model's own id is not usable: it may be
+    absent, and is not unique in a conversation.
 
     Raises:
         ProxyError: 502 `upstream_bad_frame`, the arguments are not JSON.
@@ -76,7 +76,8 @@ def read_call(
 
 def _client_name(names: FunctionNames, name: str) -> str | Member:
     if names.declared_as(name) is None:
-        for namespace in _NAMESPACES:  # models at times let their inner one out
+        # Models sometimes omit the inner namespace.
+        for namespace in _NAMESPACES:
             bare = name.removeprefix(namespace)
             if bare != name and (found := names.declared_as(bare)) is not None:
                 return found
@@ -91,14 +92,14 @@ def _arguments(raw: Raw) -> str:
     except DECODE_ERRORS:
         pass
     try:
-        # Numbers outside of every machine's range are still JSON: they go on as they were written.
+        # Numbers beyond any machine's range are still valid JSON, so they stay as written.
         return msgspec.json.format(bytes(raw), indent=-1).decode()
     except DECODE_ERRORS:
         raise bad_frame() from None
 
 
 def _custom_input(arguments: str) -> str:
-    """Return the text for a custom tool, which Gemini knows as a function of one string."""
+    """Return the text for a custom tool, which Gemini sees as a function with one string."""
     try:
         return msgspec.json.decode(arguments, type=_CustomInput).input
     except DECODE_ERRORS:

@@ -1,8 +1,8 @@
-"""Tokens: Gemini's usageMetadata as OpenAI's usage. Pure.
+"""Converts Gemini's usageMetadata to OpenAI's usage. Pure.
 
-Gemini counts thoughts apart from the candidates, OpenAI counts them in the completion; prompts of
-server-side tools are counted apart from the prompt. In all complete blocks seen, the total is the
-sum of the four. Within a stream each block replaces the one before: counts go down as well as up.
+Gemini counts thoughts separately from candidates, OpenAI counts them in the completion. Gemini also
+counts prompts of server-side tools separately. In all complete blocks seen, the total is the sum of
+the four. Within a stream each block replaces the previous one: counts may decrease.
 
 Source: https://ai.google.dev/api/generate-content#UsageMetadata (read 2026-11).
 """
@@ -40,18 +40,18 @@ def _decode(raw: bytes) -> _UsageMetadata:
     try:
         return _METADATA.decode(raw)
     except DECODE_ERRORS:
-        # Counts of a shape that nobody knows are no reason to throw the answer away.
+        # Counts of an unknown shape must not invalidate the answer.
         return _UsageMetadata()
 
 
 def translate_usage(raw: bytes) -> ChatUsage:
-    """Return one usageMetadata block as OpenAI's usage; what is missing counts as 0."""
+    """Return one usageMetadata block as OpenAI's usage; missing counts are 0."""
     block = _decode(raw)
     prompt = (block.prompt_token_count or 0) + (block.tool_use_prompt_token_count or 0)
     candidates = block.candidates_token_count or 0
     thoughts = block.thoughts_token_count or 0
     total = block.total_token_count
-    # Should a model count its thoughts among the candidates, the sum shows it.
+    # If a model counts its thoughts in the candidates, the total shows it.
     completion = candidates if prompt + candidates == total else candidates + thoughts
     return ChatUsage(
         prompt,
@@ -68,7 +68,7 @@ def translate_usage(raw: bytes) -> ChatUsage:
 
 
 def service_tier(raw: bytes) -> str | None:
-    """Return OpenAI's word for the tier that served the call, where there is one."""
+    """Return OpenAI's name of the tier that served the call, None without one."""
     return _TIERS.get((_decode(raw).service_tier or "").lower())
 
 

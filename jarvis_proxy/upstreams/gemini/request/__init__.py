@@ -1,1 +1,1 @@
-"""Requests to Gemini, written from OpenAI's form. Pure."""
+"""Converts canonical requests to requests of Gemini. Pure."""

@@ -1,7 +1,7 @@
-"""A chat completions request → a Gemini generateContent request. Pure.
+"""Converts a chat completions request to a Gemini generateContent request. Pure.
 
-Source: https://ai.google.dev/api/generate-content (read 2026-11). Google answers 400 to a field
-that it does not know, so only fields of ``GenerateRequest`` are ever sent.
+Source: https://ai.google.dev/api/generate-content (read 2026-11). Google answers 400 to unknown
+fields, so only fields of ``GenerateRequest`` are ever sent.
 """
 
 from collections.abc import Mapping
@@ -68,25 +68,27 @@ __all__ = ["PLACEHOLDER", "RequestFallbacks", "TranslatedRequest", "build_chat",
 
 @dataclass(frozen=True, slots=True)
 class TranslatedRequest:
-    """An upstream request, and what the way back must know of it."""
+    """An upstream request, and what is needed to translate its answer."""
 
     body: bytes
-    """JSON of the generateContent request, camelCase."""
+    """The generateContent request as JSON in camelCase."""
     choice_count: int
-    """``n``: upstream calls, one choice each."""
+    """``n``: the number of upstream requests, with one choice each."""
     ignored: tuple[str, ...]
-    """Parameters, and parts of messages, without an equivalent; printable ASCII."""
+    """Parameters and parts of messages without an equivalent, in printable ASCII."""
     names: FunctionNames
     """The client's function names, and the upstream's where they differ."""
     custom_tools: frozenset[str | Member]
     """The client's names of tools of type "custom"."""
     legacy_functions: bool
-    """The client declared ``functions``: its calls have no ids."""
+    """Whether the client declared ``functions``, whose calls have no ids."""
     first_call_only: bool
-    """``parallel_tool_calls: false``, or ``functions``."""
+    """Whether the request has ``parallel_tool_calls: false``, or ``functions``."""
     signature_sources: Mapping[str, int]
-    """How each signature came back: extra_content, reasoning_details, provider_fields, id, store,
-    placeholder → count."""
+    """How many signatures came back in each way.
+
+    The ways are extra_content, reasoning_details, provider_fields, id, store, placeholder.
+    """
 
 
 def needs(decoded: Decoded, image_urls: ImageUrls = "fetch") -> Prerequisites:
@@ -128,17 +130,17 @@ def build_chat(
 ) -> TranslatedRequest:
     """Return the upstream request for a chat request to a Gemini model.
 
-    *signatures* knows those of earlier tool calls; *media* holds, by URL, what ``needs`` asked for
-    or why it could not be had. *image_urls*: "fetch" takes *media*, "pass" gives links to Google,
-    "refuse" is 400. *decoded* holds a ``DecodedChat``, which is taken out of it.
+    *signatures* holds those of earlier tool calls; *media* holds, by URL, the downloads that
+    ``needs`` requested, or their errors. *image_urls*: "fetch" uses *media*, "pass" gives links to
+    Google, "refuse" is 400. *decoded* holds a ``DecodedChat``, which this takes out.
 
     Raises:
-        ProxyError: 400 with the param in OpenAI's form; whatever stands in *media*.
+        ProxyError: 400 with the param in OpenAI's form; or an error in *media*.
     """
     job = _RequestBuilder(call, fallbacks, decoded)
     reader = ContentReader(job.traits, media, image_urls, refused=fallbacks.refused_types)
     request, plan = _translate(job, signatures=signatures, reader=reader)
-    # Free what was decoded before as much again is made of it.
+    # Free the decoded request before an object of the same size is encoded.
     del job
     return replace(plan, body=msgspec.json.encode(request))
 
@@ -193,14 +195,14 @@ def _translate(
 
 @dataclass(slots=True)
 class _OutputSpec:
-    """The answer as it was asked for; *instructions* say in words what no field can."""
+    """The requested form of the answer; *instructions* say as text what no field can."""
 
     config: GenerationConfig = field(default_factory=GenerationConfig)
     instructions: list[str] = field(default_factory=list)
 
 
 class _RequestBuilder:
-    """One translation: the request with what every step of it looks at."""
+    """One translation: the request, and the state that all of its steps share."""
 
     __slots__ = (
         "_show_thoughts",
@@ -226,7 +228,7 @@ class _RequestBuilder:
         self.options = read_google_options(self.request, self.ignored)
 
     def answer(self, *, with_tools: bool, resolution: str | None) -> _OutputSpec:
-        """Return what the request says about the answer."""
+        """Return the form of the answer that the request asks for."""
         request, traits, ignored = self.request, self.traits, self.ignored
         answer = _OutputSpec()
         config = answer.config
@@ -261,7 +263,7 @@ class _RequestBuilder:
         return None
 
     def safety(self) -> list[SafetySetting] | None:
-        """Return the safety settings, from the first of the places where they may stand."""
+        """Return the safety settings from the first of their possible fields."""
         options = self.options
         for param, value in (
             ("safety_settings", self.request.safety_settings),
@@ -273,7 +275,7 @@ class _RequestBuilder:
         return None
 
     def cached_content(self) -> str | None:
-        """Return the name of the cache to start from."""
+        """Return the name of the cache to use."""
         request = self.request
         return request.cached_content or request.cached_content_camel or self.options.cached_content
 
@@ -288,7 +290,7 @@ def _check_cache(body: GenerateRequest) -> None:
 def _system_instruction(
     conversation: GeminiContents, traits: ModelTraits
 ) -> SystemInstruction | None:
-    """Return the system's texts; models that know no system get them first of all instead."""
+    """Return the system's texts; models without a system role get them in the first turn."""
     parts = [Part(text=text) for text in conversation.system]
     if not parts:
         return None

@@ -1,4 +1,4 @@
-"""Content of chat messages → Gemini parts: text, pictures, sound, video, files. Pure.
+"""Converts content of chat messages to Gemini parts: text, pictures, audio, video, files. Pure.
 
 Source: https://ai.google.dev/api/caching#Part and /gemini-api/docs/image-understanding (read
 2026-11).
@@ -38,16 +38,16 @@ ImageUrls = Literal["fetch", "pass", "refuse"]
 _LEVELS: Final = ("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH")
 
 # Google answers "Unsupported MIME type: image/gif". Converting would need an image library and
-# would show one frame; a picture that is source code, SVG, goes as text instead.
+# would show a single frame. SVG, which is source code, is sent as text instead.
 _REFUSED: Final = frozenset(("image/gif",))
 
 
 _MAX_LINKED: Final = 75 * 1024 * 1024
-"""Bytes behind all links of a request; one that is given twice counts twice."""
+"""Most bytes behind all links of a request; duplicates count."""
 
 
 class NotTaken(ProxyError):
-    """400: the upstream takes no media of this type."""
+    """400: the upstream accepts no media of this type."""
 
     def __init__(self, mime: str, param: str) -> None:
         message = f"Gemini does not take {mime}; send PNG, JPEG, WEBP, HEIC or HEIF."
@@ -56,20 +56,22 @@ class NotTaken(ProxyError):
 
 
 class _Source(NamedTuple):
-    """Where a part's data is, and what to say when it cannot be had."""
+    """The location of a part's data, and the error for when it is not available."""
 
     url: str
-    fallback: str  # MIME type of a passed link whose name shows none
+    fallback: str
+    """The MIME type of a passed link whose name shows none."""
     code: str
-    texts: bool = False  # text found there is wanted, as in a file
+    texts: bool = False
+    """Whether text is acceptable there, as in a file."""
 
 
 class ContentReader:
-    """Turns content parts into Gemini parts for one model.
+    """Converts content parts to Gemini parts for one model.
 
-    *media* holds what the shell downloaded, or why it could not. *image_urls* says what becomes of
-    links to the web: "fetch" takes *media*, "pass" leaves the download to Google, "refuse" is 400.
-    *refused* are MIME types that the upstream has refused in this call.
+    *media* holds the shell's downloads, or their errors. *image_urls* decides about links to the
+    web: "fetch" uses *media*, "pass" leaves the download to Google, "refuse" is 400. *refused* are
+    MIME types that the upstream has refused in this call.
     """
 
     __slots__ = ("_image_urls", "_level", "_media", "_refused", "_room", "_traits", "left_out")
@@ -85,7 +87,7 @@ class ContentReader:
         self._traits = traits
         self._refused = _REFUSED | refused
         self.left_out: list[str] = []
-        """Params of media for which words stand."""
+        """Params of media that text replaces."""
         self._media = media
         self._image_urls = image_urls
         self._level = -1
@@ -93,7 +95,7 @@ class ContentReader:
 
     @property
     def resolution(self) -> str | None:
-        """The finest resolution asked for, for models that have one for the whole request."""
+        """The finest requested resolution, for models with a single one per request."""
         if self._traits.resolution != "request" or self._level < 0:
             return None
         return _resolution(min(self._level, _LEVELS.index("HIGH")))
@@ -101,8 +103,8 @@ class ContentReader:
     def parts(self, content: MessageContent, param: str, *, past: bool = False) -> list[Part]:
         """Return the parts of a user's or a tool's content; empty texts are left out.
 
-        In content of the *past*, which nobody can send otherwise any more, words stand for media
-        that the model does not take: or the conversation could never go on.
+        In *past* content, which clients cannot change any more, text replaces media that the model
+        does not accept: otherwise the conversation could never continue.
 
         Raises:
             ProxyError: 400 with the part as param, ``messages[0].content[1]``.
@@ -118,7 +120,7 @@ class ContentReader:
         """Return one content part as a Gemini part; *past* is as in ``parts``.
 
         Raises:
-            ProxyError: 400, of unknown type, without its data, or the data cannot be used.
+            ProxyError: 400, the part has an unknown type, no data, or unusable data.
         """
         try:
             return self._part(part, param)
@@ -168,7 +170,8 @@ class ContentReader:
         name = (audio.format or "").strip().lower()
         if "/" not in name:
             name = from_name(f".{name}") or (f"audio/{name}" if name.isalnum() else "")
-        mime = name.replace("video/", "audio/")  # "mp4" and "webm" mean sound here
+        # "mp4" and "webm" mean audio here.
+        mime = name.replace("video/", "audio/")
         return self._inline_base64(audio.data, mime, "invalid_audio", param=param)
 
     def _file(self, file: InputFile, param: str) -> Part:
@@ -207,7 +210,7 @@ class ContentReader:
             case "web":
                 return self._from_web(source, param, name)
             case _:
-                # Some clients send a picture's base64 bare. Only what shows to be media passes.
+                # Some clients send a picture as bare base64. Only recognised media pass.
                 return self._inline_base64(url, "", source.code, param=param)
 
     def _from_web(self, source: _Source, param: str, name: str) -> Part:
@@ -265,7 +268,7 @@ class ContentReader:
 
 
 def each_part(content: MessageContent, param: str) -> Iterator[tuple[ContentPart, str]]:
-    """Yield the parts of a message's content with their params; a bare string is one text."""
+    """Yield the parts of a message's content with their params; a bare string is one part."""
     if isinstance(content, str):
         yield ContentPart(type="text", text=content), param
         return
@@ -275,10 +278,10 @@ def each_part(content: MessageContent, param: str) -> Iterator[tuple[ContentPart
 
 
 def texts(content: MessageContent, param: str) -> list[str]:
-    """Return the texts of content that can be nothing but text, as a system message's.
+    """Return the texts of content that may only be text, such as a system message's.
 
     Raises:
-        ProxyError: 400, a part is something else.
+        ProxyError: 400, a part is not text.
     """
     found: list[str] = []
     for part, where in each_part(content, param):
@@ -292,7 +295,7 @@ def texts(content: MessageContent, param: str) -> list[str]:
 
 
 def web_links(contents: Iterable[MessageContent]) -> list[str]:
-    """Return the links in contents that somebody has to download, in order."""
+    """Return the links in contents that must be downloaded, in order."""
     found: list[str] = []
     for content in contents:
         for part, _ in each_part(content, ""):
@@ -320,7 +323,7 @@ def _link(value: ImageUrl | str | None, param: str) -> ImageUrl:
 
 
 def _with_param(error: ProxyError, param: str) -> ProxyError:
-    """Return a copy of a download's error that names the part."""
+    """Return a copy of a download's error with *param*."""
     return ProxyError(
         error.status,
         error.message,

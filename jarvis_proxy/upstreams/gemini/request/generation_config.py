@@ -1,4 +1,4 @@
-"""Scalar parameters of a chat request → generationConfig and its neighbours. Pure.
+"""Converts scalar parameters of a chat request to generationConfig and similar fields. Pure.
 
 Source: https://ai.google.dev/api/generate-content#generationconfig (read 2026-11) and recorded
 refusals: `Penalty is not enabled`, `Logprobs is not enabled`, `Multiple candidates is not enabled`.
@@ -25,7 +25,7 @@ from jarvis_proxy.upstreams.gemini.request.types import (
 )
 
 MAX_LANES: Final = 8
-"""Choices of one request, each a separate upstream call; Google's own limit of candidates."""
+"""Most choices of one request, each a separate upstream request; Google's limit on candidates."""
 
 _MAX_STOPS: Final = 5
 _MAX_TOP_LOGPROBS: Final = 20
@@ -38,7 +38,7 @@ _MARKS: Final = (":", ".", "!", "?", "：", "。")
 
 
 def choice_count(request: ChatRequest) -> int:
-    """Return how many choices are asked for.
+    """Return the number of requested choices.
 
     Raises:
         ProxyError: 400, below 1 or above 8.
@@ -55,10 +55,10 @@ def set_sampling(
     traits: ModelTraits,
     ignored: IgnoredParams,
 ) -> None:
-    """Set how tokens are drawn. Models that ignore a knob do not get it.
+    """Set the sampling parameters, without those that the model ignores.
 
     Raises:
-        ProxyError: 400, a value out of OpenAI's range.
+        ProxyError: 400, a value is out of OpenAI's range.
     """
     top_k = request.top_k if request.top_k is not None else options.top_k
     if request.temperature is not None:
@@ -69,9 +69,9 @@ def set_sampling(
         raise invalid("top_k", "Invalid 'top_k': expected an integer of at least 1.")
     if traits.samples:
         config.temperature = request.temperature
-        # Whether 0 is taken is unverified; so little comes to the same.
+        # Whether 0 is accepted is unverified; such a small value has the same effect.
         config.top_p = request.top_p if request.top_p != 0 else _TINY_TOP_P
-        # 0 and -1 are how other servers say "off".
+        # On other servers, 0 and -1 mean "off".
         config.top_k = int(top_k) if top_k is not None and top_k >= 1 else None
     if request.seed is not None:
         config.seed = request.seed % _SEEDS
@@ -81,7 +81,7 @@ def set_sampling(
 
 
 def set_limits(config: GenerationConfig, request: ChatRequest, traits: ModelTraits) -> None:
-    """Set where the answer ends; its length is clamped to what the model can say.
+    """Set the limits of the answer; its length is capped by the model's limit.
 
     Raises:
         ProxyError: 400, a length below 1, or more than five stop sequences.
@@ -105,7 +105,7 @@ def set_limits(config: GenerationConfig, request: ChatRequest, traits: ModelTrai
 def set_logprobs(
     config: GenerationConfig, request: ChatRequest, traits: ModelTraits, ignored: IgnoredParams
 ) -> None:
-    """Ask for log probabilities where the model gives them.
+    """Request log probabilities if the model supports them.
 
     Raises:
         ProxyError: 400, more than 20 or less than 0 alternatives.
@@ -131,12 +131,12 @@ def set_media(
     *,
     resolution: str | None,
 ) -> None:
-    """Set how finely media are read and what made pictures look like.
+    """Set the resolution of media, and the look of generated pictures.
 
-    *resolution* is what the content parts asked for; the extension goes before it.
+    *resolution* is from the content parts; Google's extension takes precedence.
 
     Raises:
-        ProxyError: 400, an unknown resolution.
+        ProxyError: 400, the resolution is unknown.
     """
     config.media_resolution = resolution
     if options.media_resolution is not None:
@@ -167,13 +167,15 @@ def service_tier(request: ChatRequest, ignored: IgnoredParams) -> str | None:
         return None
     tier = _TIERS.get(request.service_tier)
     if tier is None:
-        ignored.add_or_reject("service_tier")  # "scale" and names to come
+        # This is "scale", or a future name.
+        ignored.add_or_reject("service_tier")
     return tier
 
 
 def note_unmapped(request: ChatRequest, ignored: IgnoredParams) -> None:
-    """Note what was asked for that Gemini has nothing like."""
-    if request.verbosity not in (None, "medium"):  # medium is OpenAI's default
+    """Note params without an equivalent in Gemini."""
+    # "medium" is OpenAI's default.
+    if request.verbosity not in (None, "medium"):
         ignored.add_or_reject("verbosity")
     if request.moderation is not None:
         ignored.add_or_reject("moderation")
@@ -194,13 +196,13 @@ def _set_penalties(
 
 
 def direct_speech(contents: list[Content], directions: Sequence[str], traits: ModelTraits) -> None:
-    """Give the texts of *contents* their *directions*, how to speak, as the model takes them.
+    """Add *directions* on how to speak to the texts of *contents*, in the model's form.
 
     Source: https://ai.google.dev/gemini-api/docs/speech-generation and
     https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/text-to-speech/
-    migration-guide (read 2026-11): models before 3.8 take the direction in front of the text, later
-    ones read every text aloud and have a field for it. That Gemini's own address knows the field
-    is not verified.
+    migration-guide (read 2026-11): models before 3.8 accept directions before the text. Later ones
+    read every text aloud and have a field for them. Whether Gemini's own address knows the field is
+    not verified.
     """
     texts = [part for content in contents for part in content.parts if part.text is not None]
     direction = "\n".join(directions).strip()

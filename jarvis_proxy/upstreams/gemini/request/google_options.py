@@ -1,8 +1,8 @@
-"""Google's extension object in a chat request: three places, two spellings. Pure.
+"""Google's extension object in a chat request, in three places and two spellings. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/openai#extra-body (read 2026-11). OpenAI's SDK turns
 ``extra_body={"google": …}`` into a top-level ``google``; callers without it copy ``extra_body``
-from the documentation as it stands, some of them twice nested.
+literally from the documentation, some of them nested twice.
 """
 
 import re
@@ -40,12 +40,13 @@ class ImageOptions(msgspec.Struct):
 
 
 class GoogleOptions(msgspec.Struct):
-    """What is taken from the object; *param* is where it stood."""
+    """The supported fields of the object; *param* is its location."""
 
     param: str = "google"
     thinking_config: ThinkingOptions | None = None
     cached_content: str | None = None
-    thought_tag_marker: object = None  # about the answer in the chat API
+    # This concerns the chat API's answer.
+    thought_tag_marker: object = None
     safety_settings: object = None
     image_config: ImageOptions | None = None
     media_resolution: str | None = None
@@ -87,10 +88,10 @@ def read_google_options(request: ChatRequest, ignored: IgnoredParams) -> GoogleO
 def safety_settings(
     value: object, param: str, ignored: IgnoredParams
 ) -> list[SafetySetting] | None:
-    """Return safety settings as Google spells them; of a category named twice the last counts.
+    """Return safety settings in Google's spelling; for a repeated category the last one counts.
 
     Raises:
-        ProxyError: 400, no list of objects, or an unknown category or threshold.
+        ProxyError: 400, the value is no list of objects, or has an unknown category or threshold.
     """
     if value is None:
         return None
@@ -102,7 +103,8 @@ def safety_settings(
         if threshold not in _THRESHOLDS:
             raise invalid(f"{where}.threshold", f"Unknown threshold: '{wish.threshold[:64]}'.")
         if category == _RETIRED_CATEGORY:
-            ignored.add_or_reject(where)  # deprecated; some models answer 400
+            # The category is deprecated; some models answer 400.
+            ignored.add_or_reject(where)
             continue
         if category not in _CATEGORIES:
             raise invalid(f"{where}.category", f"Unknown category: '{wish.category[:64]}'.")
@@ -124,7 +126,7 @@ def _places(request: ChatRequest) -> list[tuple[str, object]]:
 def _known(
     value: dict[str, object], known: frozenset[str], param: str, ignored: IgnoredParams
 ) -> dict[str, object]:
-    """Return the known keys of an object in snake case, without nulls; note the others."""
+    """Return an object's known keys in snake case, without nulls; note the others as ignored."""
     found: dict[str, object] = {}
     for key, item in value.items():
         name = _CAMEL.sub(r"_\1", key).lower()

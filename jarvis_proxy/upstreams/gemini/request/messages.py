@@ -1,4 +1,4 @@
-"""Chat messages → contents and system instruction. Pure.
+"""Converts chat messages to contents and a system instruction. Pure.
 
 Source: https://ai.google.dev/api/caching#Content, /gemini-api/docs/function-calling and
 /gemini-api/docs/thought-signatures (read 2026-11).
@@ -28,14 +28,14 @@ from jarvis_proxy.upstreams.gemini.request.tool_results import Result, missing_r
 from jarvis_proxy.upstreams.gemini.request.types import Content, FunctionCall, Part
 
 _BLANK: Final = " "
-"""Google refuses empty contents and empty parts; a space is the least that it takes."""
+"""Google rejects empty contents and empty parts; a space is the least it accepts."""
 
 _GO_ON: Final = "Continue."
 
 
 @dataclass(slots=True)
 class GeminiContents:
-    """What the messages became. *system* holds the texts of the system's and developer's."""
+    """The converted messages. *system* holds the texts of system and developer messages."""
 
     contents: list[Content] = field(default_factory=list)
     system: list[str] = field(default_factory=list)
@@ -50,10 +50,10 @@ def build_messages(
     names: FunctionNames,
     ignored: IgnoredParams,
 ) -> GeminiContents:
-    """Return the conversation as Google wants it.
+    """Return the conversation in Google's form.
 
-    Roles alternate, no part is empty, every turn of calls is followed by one user turn with as
-    many responses in the same order, then by what else the user said.
+    Roles alternate, and no part is empty. Every turn with calls is followed by a user's turn that
+    begins with as many responses, in the same order, before other content.
 
     Raises:
         ProxyError: 400 with the message or part as param.
@@ -63,7 +63,7 @@ def build_messages(
 
 
 def _end_of_past(turns: list[Turn]) -> int:
-    """Return where the model has spoken last with something behind it: so far all is past."""
+    """Return the index of the model's last turn that something follows; all before is past."""
     spoken = [turn for turn in turns if isinstance(turn, ModelTurn)]
     if spoken and spoken[-1] is turns[-1] and not any(call.result for call in spoken[-1].calls):
         spoken.pop()
@@ -71,9 +71,9 @@ def _end_of_past(turns: list[Turn]) -> int:
 
 
 def results_last(contents: list[Content]) -> bool:
-    """Put the results of tools behind what else stands in their turns; return whether any moved.
+    """Move tool results to the end of their turns; return whether any was moved.
 
-    Some models take what follows a result for the model's: "Requests ending with a model turn".
+    Some models take content after a result for the model's: "Requests ending with a model turn".
     """
     moved = False
     for content in contents:
@@ -149,10 +149,11 @@ class _Builder:
             self._contents.append(Content(role, parts))
 
     def _open(self) -> None:
-        """Put a user's turn first where there must be one."""
+        """Insert a first user's turn if one is required."""
         first = self._contents[0] if self._contents else None
         calls = first is not None and any(part.function_call for part in first.parts)
-        # A first turn of calls is a 400: "function call turn comes immediately after a user turn".
+        # If the first turn has calls, Google answers 400: "function call turn comes immediately
+        # after a user turn".
         if first is None or (first.role == "model" and (calls or self._traits.opens_with_user)):
             self._contents.insert(0, Content("user", [Part(text=_BLANK)]))
 
@@ -181,10 +182,10 @@ class _Builder:
         self._add("user", pictures)
 
     def _said(self, turn: ModelTurn) -> tuple[list[Part], list[Part]]:
-        """Return the model's texts; and its pictures, which go back as the user's.
+        """Return the model's texts, and its pictures, which are sent back as the user's.
 
-        Pictures of its own the model takes only with signatures of megabytes, which no client
-        keeps; from the user it takes them as something to work on.
+        The model accepts its own pictures only with signatures of megabytes, which no client keeps.
+        From the user it accepts them as something to work on.
         """
         message, param = turn.message, f"messages[{turn.index}]"
         parts = self._reader.parts(message.content, f"{param}.content", past=True)
@@ -201,7 +202,7 @@ class _Builder:
         return said, pictures
 
     def _own_pictures(self, message: ChatMessage, param: str) -> list[Part]:
-        """Return the pictures that the client got in ``images``, as far as it kept them."""
+        """Return the pictures that the client received in ``images`` and has kept."""
         images = message.images if isinstance(message.images, list) else []
         found: list[Part] = []
         for index, image in enumerate(images):
@@ -232,10 +233,10 @@ class _Builder:
         return result
 
     def _id(self, call: PriorToolCall, native_id: str | None) -> str | None:
-        """Return the id for a call and its response: the model's own where it is known.
+        """Return the id for a call and its response: the model's own one if known.
 
-        Repeated and empty ids are replaced, by place, so that the same history reads the same
-        and caches hold.
+        Repeated and empty ids are replaced, depending on their position, so that the same history
+        is always written alike and stays cached.
         """
         if not self._traits.sends_ids:
             return None

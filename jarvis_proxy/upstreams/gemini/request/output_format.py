@@ -1,4 +1,4 @@
-"""The form of the answer: JSON, pictures, speech. Pure.
+"""Sets the form of the answer: JSON, pictures, speech. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/structured-output, /image-generation and
 /speech-generation (read 2026-11).
@@ -27,7 +27,7 @@ _JSON: Final = "application/json"
 _ONLY_JSON: Final = "Answer with JSON only, without code fences or other text."
 _WITH_SCHEMA: Final = "The JSON must follow this JSON Schema:\n"
 
-# OpenAI's voices by the nearest of Google's in register; other names are taken for Google's.
+# Maps OpenAI's voices to Google's nearest ones in register; other names count as Google's.
 _VOICES: Final = {
     "alloy": "Kore",
     "ash": "Charon",
@@ -56,13 +56,13 @@ def set_format(
     form: SchemaForm = FULL,
     work: WorkBudget | None = None,
 ) -> str | None:
-    """Set a JSON answer; return an instruction that says it in words, where it must be said so.
+    """Set a JSON answer; return an instruction if the form must be stated as text.
 
-    Older models refuse a JSON answer next to tools: the tools stay, the form becomes words.
-    *form* says how far the schema is relaxed; *work* is the request's budget.
+    Older models reject a JSON answer next to tools: then the tools stay, and the form becomes text.
+    *form* is how far the schema is relaxed; *work* is the request's budget.
 
     Raises:
-        ProxyError: 400, an unknown format, or a schema that cannot be read.
+        ProxyError: 400, the format is unknown, or the schema cannot be read.
     """
     wanted = request.response_format
     if wanted is None or wanted.type == "text":
@@ -86,17 +86,18 @@ def set_modalities(
     traits: ModelTraits,
     ignored: IgnoredParams,
 ) -> None:
-    """Set what kinds of output come.
+    """Set the kinds of output.
 
     Raises:
-        ProxyError: 400, an output that the model does not make, or an audio format but WAV and PCM.
+        ProxyError: 400, the model lacks an output, or the audio format is neither WAV nor PCM.
     """
     param, named = "modalities", request.modalities
     if options.response_modalities is not None:
         param, named = f"{options.param}.response_modalities", options.response_modalities
     wanted = list(dict.fromkeys(name.upper() for name in named or ()))
     if "AUDIO" in traits.outputs:
-        wanted = ["AUDIO"]  # a speech model says nothing else, and must be asked for it
+        # A speech model has no other output, and requires this one.
+        wanted = ["AUDIO"]
     for name in wanted:
         if name not in traits.outputs:
             message = f"This model does not give the modality '{name.lower()[:64]}'."

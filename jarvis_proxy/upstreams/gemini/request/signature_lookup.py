@@ -1,4 +1,4 @@
-"""Thought signatures on their way back: where clients carry them, and which one counts. Pure.
+"""Finds thought signatures that clients send back, and decides which one counts. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/thought-signatures (read 2026-11).
 """
@@ -16,10 +16,10 @@ from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore, StoredSignature
 
 PLACEHOLDER: Final = "skip_thought_signature_validator"
-"""Google's last resort for a call that has no real signature; costs continuity of reasoning."""
+"""Google's last resort for a call without a real signature; it costs continuity of reasoning."""
 
 MESSAGE_ID: Final = "msg_"
-"""How the ids of a response's messages begin, under which a text's signature is remembered."""
+"""The prefix of message ids in a response, under which a text's signature is remembered."""
 
 _DUMMIES: Final = (PLACEHOLDER, "context_engineering_is_the_way_to_go")
 _PLACEHOLDERS: Final = frozenset(
@@ -35,7 +35,7 @@ class CarriedSignature(NamedTuple):
 
 
 class SignatureResolver:
-    """Finds the signature of every part that the model made, each used once.
+    """Finds the signature of every part that the model made; each one is used once.
 
     *sentinel_only* is the recovery from a refused signature: no real one is sent any more.
     """
@@ -56,10 +56,10 @@ class SignatureResolver:
         self._sentinel_only = sentinel_only
         self._used: set[str] = set()
         self.sources: Counter[str] = Counter()
-        """How each signature came back: the carrier's name, "store" or "placeholder" → count."""
+        """Counts of signatures by origin: the carrier's name, "store" or "placeholder"."""
 
     def remembered(self, call_id: str | None) -> StoredSignature | None:
-        """Return what the store knows of the call with the client's id."""
+        """Return what the store knows about the call with the client's id."""
         bare = strip_signature_suffix(call_id or "")
         return self._signatures.get(bare, self._now) if bare else None
 
@@ -71,11 +71,11 @@ class SignatureResolver:
         *,
         first: bool,
     ) -> str | None:
-        """Return the signature to send with a call; *first* of its step, or a parallel sibling.
+        """Return the signature to send with a call; *first* is False for its parallel siblings.
 
         *call* is None for a legacy ``function_call``, whose message then is the carrier. The store
-        overrules the client, which may have copied, wrapped or replaced what it got. A placeholder
-        goes on the first call of a step only: on siblings it makes answers empty.
+        overrules the client, which may have copied, wrapped or replaced the signature. Only the
+        first call of a step gets a placeholder: on siblings it makes answers empty.
         """
         if self._traits.signatures == "none":
             return None
@@ -99,7 +99,7 @@ class SignatureResolver:
         return self._take(found)
 
     def _vaulted(self, message_id: object) -> str | None:
-        """Return the signature of a text that went out as the message of a response."""
+        """Return the stored signature of a text that was sent as the message of a response."""
         if not isinstance(message_id, str) or not message_id.startswith(MESSAGE_ID):
             return None
         known = self._signatures.get(message_id, self._now)
@@ -107,7 +107,8 @@ class SignatureResolver:
 
     def _take(self, found: CarriedSignature | None) -> str | None:
         if found is None or found.signature in self._used:
-            return None  # a signature sent twice counts twice, and is refused on another part
+            # A signature sent twice counts twice, and is rejected on another part.
+            return None
         self._used.add(found.signature)
         self.sources[found.carrier] += 1
         return found.signature
@@ -116,23 +117,24 @@ class SignatureResolver:
 def _overruled(
     found: CarriedSignature | None, known: StoredSignature | None
 ) -> CarriedSignature | None:
-    """Return what the client brought, unless the store knows better."""
+    """Return the client's signature, unless the store knows better."""
     if known is None:
         return found
     if known.signature is None:
-        return None  # the model did not sign this call
+        # The model did not sign this call.
+        return None
     if found is not None and found.signature == known.signature:
         return found
     return CarriedSignature("store", known.signature)
 
 
 def _carried(call: ToolCall, message: ChatMessage) -> Iterator[CarriedSignature]:
-    """Yield the signatures that a tool call brings, best carrier first."""
+    """Yield the signatures in a tool call, the most reliable carrier first."""
     yield from _from_extra_content(call.extra_content)
     yield from _from_reasoning_details(message.reasoning_details, call.id or "")
     yield from _from_provider_fields(call.provider_specific_fields)
     mark = (call.id or "").partition(ID_MARK)[2]
-    # Padded base64 comes in fours; ids that a client cut short mostly show it.
+    # Padded base64 has a length divisible by four; most truncated ids do not.
     if len(mark) % 4 == 0 and (signature := _genuine(mark)):
         yield CarriedSignature("id", signature)
 
@@ -166,8 +168,8 @@ def _from_provider_fields(value: object) -> Iterator[CarriedSignature]:
 def _genuine(value: object) -> str | None:
     """Return *value* if it can be a real signature: base64, and no placeholder.
 
-    One client sends the JSON text of what held the signature; that is unwrapped. Nothing else is
-    checked: the bytes are Google's own.
+    One client sends the JSON text of the object with the signature; that is unwrapped. Nothing else
+    is checked: the bytes are Google's own.
     """
     if not isinstance(value, str):
         return None

@@ -1,4 +1,4 @@
-"""How much to think: reasoning_effort and similar fields → thinkingConfig. Pure.
+"""Converts reasoning_effort and similar fields to thinkingConfig. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/openai#thinking (Google's own table of efforts) and
 /gemini-api/docs/thinking (read 2026-11).
@@ -14,10 +14,10 @@ from jarvis_proxy.upstreams.gemini.request.google_options import GoogleOptions, 
 from jarvis_proxy.upstreams.gemini.request.types import ThinkingConfig
 
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-# How gateways and their clients spell "none", and no value at all.
+# Spellings of "none", or of no value, that gateways and their clients use.
 _SYNONYMS: Final[dict[str, str | None]] = {"disable": "none", "default": None, "auto": None}
 _BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576}
-# XHIGH is in the SDK's enum; which model takes it is unverified, so it is never sent.
+# XHIGH is in the SDK's enum, but it is unverified which model accepts it, so it is never sent.
 _LEVELS: Final = {"low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "HIGH", "max": "HIGH"}
 _NATIVE_LEVELS: Final = frozenset(("MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"))
 _LOW_BUDGET: Final = 1024
@@ -34,12 +34,13 @@ def thinking_config(
 ) -> ThinkingConfig | None:
     """Return the thinking configuration, None to leave it to the model.
 
-    Google's own ``thinking_config`` goes first, then ``reasoning_effort``, then ``reasoning``, then
-    ``thinking``. Thoughts are asked for when an effort is, unless the request says otherwise;
-    *show_thoughts* decides where it says nothing.
+    Google's own ``thinking_config`` takes precedence, then ``reasoning_effort``, then
+    ``reasoning``, then ``thinking``. A requested effort shows thoughts, unless the request says
+    otherwise; *show_thoughts* is the default if the request says nothing.
+
 
     Raises:
-        ProxyError: 400, contradictory or unknown values.
+        ProxyError: 400, values are contradictory or unknown.
     """
     param = thinking_param(request, options) or ""
     if options.thinking_config is not None:
@@ -64,7 +65,7 @@ def thinking_config(
 
 
 def thinking_param(request: ChatRequest, options: GoogleOptions) -> str | None:
-    """Return the name of the parameter that asks about thinking, None where none does."""
+    """Return the name of the parameter about thinking, None without one."""
     if options.thinking_config is not None:
         return f"{options.param}.thinking_config"
     if _named_effort(request.reasoning_effort) is not None:
@@ -97,7 +98,7 @@ def _native(
     elif level:
         config = _for_effort(level.lower(), traits, ignored, param)
     elif wish.thinking_budget is not None and traits.thinking == "level":
-        # Deprecated there, yet taken: 6400 by 3-pro, 512 by 3.5-flash as recorded.
+        # Deprecated there but accepted: recordings show 6400 with 3-pro, and 512 with 3.5-flash.
         config = ThinkingConfig(thinking_budget=wish.thinking_budget)
     elif wish.thinking_budget is not None:
         config = _for_budget(wish.thinking_budget, traits, ignored, param)
@@ -106,12 +107,12 @@ def _native(
 
 
 def _named_effort(value: str | None) -> str | None:
-    """Return an effort in OpenAI's words; None where *value* says what saying nothing says."""
+    """Return an effort in OpenAI's terms; None if *value* has the meaning of no value."""
     return value if value is None else _SYNONYMS.get(value, value)
 
 
 def _effort(request: ChatRequest) -> str | None:
-    """Return the effort asked for in words, in any vendor's field."""
+    """Return the requested effort level from any vendor's field."""
     named = [("reasoning_effort", _named_effort(request.reasoning_effort))]
     if request.reasoning is not None:
         named.append(("reasoning.effort", _named_effort(request.reasoning.effort)))
@@ -151,7 +152,8 @@ def _for_effort(
     if traits.thinking == "none":
         return ThinkingConfig()
     if effort == "none" and not traits.minimal_level:
-        ignored.add_or_reject(param)  # thinking cannot be turned off: the least of it
+        # Thinking cannot be disabled, so use the minimum.
+        ignored.add_or_reject(param)
     least = "MINIMAL" if traits.minimal_level else "LOW"
     return ThinkingConfig(show, thinking_level=_LEVELS.get(effort, least))
 

@@ -1,4 +1,4 @@
-"""tool_choice and function_call → functionCallingConfig. Pure.
+"""Converts tool_choice and function_call to functionCallingConfig. Pure.
 
 Source: https://ai.google.dev/api/caching#FunctionCallingConfig (read 2026-11).
 """
@@ -21,7 +21,8 @@ _WORDS: Final[dict[str, _Mode]] = {
     "none": "NONE",
     "required": "ANY",
     "any": "ANY",
-    "validated": "VALIDATED",  # Gemini's own: as "auto", with arguments that keep to the schema
+    # Gemini's own mode: like "auto", but arguments must match the schema.
+    "validated": "VALIDATED",
 }
 _NAMED: Final = (None, "function", "custom", NAMESPACE)
 
@@ -35,14 +36,14 @@ def tool_config(
     soft: bool = False,
     free: bool = False,
 ) -> ToolConfig | None:
-    """Return how the tools of *plan* are to be used; None leaves it to the model.
+    """Return how the model may use *plan*'s tools; None leaves it to the model.
 
-    With "none" and without functions, Google's own tools are taken out of *plan*: they know no
-    mode. *soft* leaves out what holds the model to the functions and their schemas; *free* a
-    choice of functions as well.
+    For "none", and without functions, Google's own tools are removed from *plan*, because they have
+    no mode. *soft* drops what enforces calls or schemas; *free* also drops a choice of functions.
+
 
     Raises:
-        ProxyError: 400, an unknown choice, or one of a function that is not declared.
+        ProxyError: 400, the choice is unknown, or its function is not declared.
     """
     param, choice = _asked(request)
     config: FunctionCallingConfig | None = None
@@ -63,7 +64,7 @@ def tool_config(
         config = _softened(config, param, traits, ignored, free=free)
     if not plan.server_tools:
         return ToolConfig(config) if config is not None else None
-    # What the server's tools did comes back in parts that a client of this API cannot keep.
+    # Results of server-side tools arrive in parts that clients of this API cannot keep.
     ignored.add("tools.server_side_history")
     return ToolConfig(config, include_server_side_tool_invocations=True)
 
@@ -76,7 +77,7 @@ def _softened(
     *,
     free: bool,
 ) -> FunctionCallingConfig:
-    """Return the mode that asks less of the model; a choice of functions stays unless *free*."""
+    """Return the less strict mode; a choice of functions stays unless *free*."""
     if config.mode in ("AUTO", "NONE"):
         return config
     names = config.allowed_function_names
@@ -100,11 +101,11 @@ class _Wish:
 
     mode: _Mode
     only: list[Member] | None = None
-    """A plain function has no namespace; a whole namespace has no name."""
+    """A plain function has no namespace; an entry for a whole namespace has no name."""
 
     @property
     def leaves_it_open(self) -> bool:
-        """The model may well answer without a call."""
+        """Whether the model may answer without a call."""
         return self.mode in ("AUTO", "VALIDATED") and self.only is None
 
 
@@ -127,7 +128,8 @@ def _read(
     elif word in _NAMED or (word == TOOL_SEARCH and plan.tool_search):
         wish = _Wish("ANY", [_named(choice, param)])
     else:
-        ignored.add_or_reject(param)  # one of the server's own tools: Google knows no such choice
+        # The choice is one of the server's own tools, which Google does not support.
+        ignored.add_or_reject(param)
         return None
     if plan.functions:
         names = None if wish.only is None else _declared(wish.only, plan, param)
@@ -142,7 +144,7 @@ def _without_functions(
     plan: ToolPlan,
     ignored: IgnoredParams,
 ) -> FunctionCallingConfig | None:
-    """Judge a choice where no function is left to choose."""
+    """Handle a choice if no function is left to choose."""
     if wish.mode == "NONE" or wish.leaves_it_open:
         return FunctionCallingConfig(wish.mode)
     if plan.server_tools:
@@ -150,7 +152,8 @@ def _without_functions(
     elif request.tools is None and request.functions is None:
         message = f"'{param}' is only allowed when tools are specified."
         raise invalid(param, message)
-    return None  # an empty list of tools, or tools that the model does not take
+    # The list of tools is empty, or the model does not support the tools.
+    return None
 
 
 def _allowed(choice: dict[str, object], param: str, plan: ToolPlan) -> _Wish:
@@ -172,12 +175,12 @@ def _allowed(choice: dict[str, object], param: str, plan: ToolPlan) -> _Wish:
     ]
     if not names:
         return _Wish("NONE" if plan.functions else "AUTO")
-    # Names are legal with ANY and VALIDATED only.
+    # Google allows names only with ANY and VALIDATED.
     return _Wish("ANY" if mode == "required" else "VALIDATED", names)
 
 
 def _named(choice: dict[str, object], param: str) -> Member:
-    """Return what ``{"type":"function","function":{"name":…}}`` and its flat forms name."""
+    """Return the tool in ``{"type":"function","function":{"name":…}}`` or its flat forms."""
     kind, where = choice.get("type"), param
     for key in ("function", "custom"):
         if isinstance(inner := choice.get(key), dict):
@@ -194,7 +197,7 @@ def _named(choice: dict[str, object], param: str) -> Member:
 
 
 def _declared(wanted: list[Member], plan: ToolPlan, param: str) -> list[str]:
-    """Return the upstream's names, each once."""
+    """Return the upstream's names without duplicates."""
     names: dict[str, None] = {}
     for namespace, name in wanted:
         if name:

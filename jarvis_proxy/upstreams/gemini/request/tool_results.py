@@ -1,4 +1,4 @@
-"""Tool results → function responses. Pure.
+"""Converts tool results to function responses. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/function-calling (read 2026-11).
 """
@@ -21,7 +21,7 @@ from jarvis_proxy.upstreams.gemini.request.types import FunctionResponse, Functi
 MISSING: Final = "no result was provided for this tool call"
 
 _INSIDE: Final = frozenset(("image/png", "image/jpeg", "image/webp", "application/pdf"))
-"""Media that a function response may hold itself (text/plain, too, which is sent as text)."""
+"""Media types allowed inside a function response (text/plain too, which is sent as text)."""
 
 _NOUNS: Final = {"image": "image", "audio": "audio", "video": "video"}
 
@@ -35,20 +35,21 @@ class Result:
 
 
 def missing_result(name: str, call_id: str | None) -> Result:
-    """Return the response for a call that never got one: Google counts calls and responses."""
+    """Return a response for a call without one: Google compares the numbers of both."""
     return Result(FunctionResponse(name, {"error": MISSING}, call_id))
 
 
 def read_result(
     message: ChatMessage, param: str, reader: ContentReader, traits: ModelTraits, *, name: str
 ) -> Result:
-    """Return what a tool message says; the caller adds the call's id.
+    """Return the content of a tool message; the caller adds the call's id.
 
-    Pictures go inside the response where the model takes them there, else behind it, each after a
-    line that says whose it is. No displayName and no ``$ref`` to it: newer models refuse them.
+    Pictures go inside the response if the model accepts them there, otherwise after it, each one
+    after a line that names its call. There is no displayName and no ``$ref`` to it, because newer
+    models reject them.
 
     Raises:
-        ProxyError: 400, content that cannot be read.
+        ProxyError: 400, the content cannot be read.
     """
     parts = reader.parts(message.content, f"{param}.content", past=True)
     text = "\n".join(part.text for part in parts if part.text is not None)
@@ -65,10 +66,10 @@ def read_result(
 
 
 def _value(text: str) -> dict[str, object]:
-    """Return a result's text as the object that Google wants.
+    """Return a result's text as the object that Google requires.
 
-    An object stays one. A key ``$ref`` anywhere makes Gemini look for media of that name, and
-    integers above 2**53 would change: such a result stays text.
+    An object stays one, with two exceptions that stay text: a key ``$ref`` makes Gemini look for
+    media of that name, and integers above 2**53 would change.
     """
     try:
         value = parse(text)
@@ -79,7 +80,8 @@ def _value(text: str) -> dict[str, object]:
     if isinstance(value, dict):
         return value
     if not isinstance(value, list) and compact(value) != text.strip():
-        return {"output": text}  # "1.10" may be a version: not to become 1.1
+        # "1.10" may be a version, which must not become 1.1.
+        return {"output": text}
     return {"output": value}
 
 

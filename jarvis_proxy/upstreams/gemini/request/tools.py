@@ -1,4 +1,4 @@
-"""Tools of a chat request → function declarations and Google's own tools. Pure.
+"""Converts tools of a chat request to function declarations and Google's own tools. Pure.
 
 Source: https://ai.google.dev/gemini-api/docs/function-calling, /google-search, /code-execution and
 /url-context (read 2026-11).
@@ -47,7 +47,7 @@ _SERVER_TOOLS: Final[dict[str, ServerTool]] = {
     "url_context": "url_context",
     "urlContext": "url_context",
 }
-"""OpenAI's way to load functions later. The client runs it, or OpenAI's servers do."""
+"""OpenAI's tool for loading functions later, which the client or OpenAI's servers run."""
 
 _OPENAIS_OWN: Final = frozenset(
     (
@@ -63,12 +63,12 @@ _OPENAIS_OWN: Final = frozenset(
         "shell",
     )
 )
-"""What only OpenAI's servers run, or only OpenAI's models know how to call."""
+"""Tools that only OpenAI's servers run, or that only OpenAI's models can call."""
 
 _SEARCH_OPTIONS: Final = "web_search_options"
 
 GEMINI_NAMES: Final = NameRule("A-Za-z0-9_.:-", 128, letter_first=True)
-"""Which function names Gemini takes.
+"""The function names that Gemini accepts.
 
 Source: https://ai.google.dev/api/caching#FunctionDeclaration (read 2026-11).
 """
@@ -76,21 +76,21 @@ Source: https://ai.google.dev/api/caching#FunctionDeclaration (read 2026-11).
 
 @dataclass(slots=True)
 class ToolPlan:
-    """The tools of one request. *functions* stand in the client's order."""
+    """The tools of one request. *functions* are in the client's order."""
 
     functions: list[FunctionDeclaration] = field(default_factory=list)
     server_tools: list[ServerTool] = field(default_factory=list)
     names: FunctionNames = field(default_factory=lambda: FunctionNames((), rule=GEMINI_NAMES))
     custom: frozenset[str | Member] = frozenset()
     tool_search: bool = False
-    """The client looks for further tools itself."""
+    """Whether the client runs a tool search."""
     strict: bool = False
-    """A function asked for arguments that keep to its schema."""
+    """Whether a function requires arguments that match its schema."""
     legacy: bool = False
-    """``functions`` or ``function_call`` were used."""
+    """Whether ``functions`` or ``function_call`` were used."""
 
     def tools(self) -> list[Tool] | None:
-        """Return the ``tools`` of the upstream request, None when there are none."""
+        """Return the ``tools`` of the upstream request, None if there are none."""
         tools = [Tool(function_declarations=self.functions)] if self.functions else []
         for name in self.server_tools:
             match name:
@@ -111,13 +111,13 @@ def read_tools(
     form: SchemaForm = FULL,
     work: WorkBudget | None = None,
 ) -> ToolPlan:
-    """Return the tools that a request declares, as far as the model takes them.
+    """Return the declared tools that the model supports.
 
-    *form* says how far schemas are relaxed; *work* is the request's budget.
+    *form* is how far schemas are relaxed; *work* is the request's budget.
 
     Raises:
-        ProxyError: 400, an unknown type, a name twice, more than 512 functions, a broken schema,
-            or more work than one request may take.
+        ProxyError: 400, an unknown type, a duplicate name, more than 512 functions, an invalid
+            schema, or more work than one request may cause.
     """
     work = work or WorkBudget()
     reader = _Reader(ignored)
@@ -130,7 +130,8 @@ def read_tools(
             for index, spec in enumerate(request.functions or ())
         ]
     elif request.functions:
-        ignored.add_or_reject("functions")  # the older form of what `tools` says
+        # This is the older form of `tools`, which takes precedence.
+        ignored.add_or_reject("functions")
     _check(declared)
     if declared and not traits.functions:
         ignored.add_or_reject("functions" if legacy else "tools")
@@ -160,7 +161,7 @@ class _Reader:
         self.tool_search = False
 
     def read(self, request: ChatRequest) -> None:
-        """Take what *request* declares."""
+        """Read the tools in *request*."""
         for index, tool in enumerate(request.tools or ()):
             self._take(tool, f"tools[{index}]")
         if request.web_search_options is not None:
@@ -169,7 +170,7 @@ class _Reader:
                 self._ignored.add_or_reject(f"{_SEARCH_OPTIONS}.{key}")
 
     def found(self) -> list[DeclaredTool]:
-        """Return the functions that the model may call: not those that a search loads later."""
+        """Return the functions that the model may call, without those that a search loads."""
         if not self.tool_search:
             return self._declared
         return [item for item in self._declared if not item.spec.defer_loading]
@@ -193,7 +194,7 @@ class _Reader:
             raise _unknown(kind, param)
 
     def _take_search(self, tool: dict[str, object], param: str) -> None:
-        """Take a search that the client runs as a function; OpenAI's own is left out.
+        """Add a search that the client runs as a function; OpenAI's own search is left out.
 
         Without a search the model gets all functions.
         """
@@ -229,12 +230,13 @@ def _kind(tool: dict[str, object], param: str) -> str:
         return "function"
     for key in tool:
         if key in _SERVER_TOOLS:
-            return key  # Google's own spelling: {"googleSearch": {}}
+            # This is Google's own spelling: {"googleSearch": {}}.
+            return key
     raise missing(f"{param}.type")
 
 
 def _custom(tool: dict[str, object], param: str, ignored: IgnoredParams) -> DeclaredTool:
-    """Return a custom tool as a function of one text; its grammar can only be described."""
+    """Return a custom tool as a function with one text; its grammar moves to the description."""
     inner, where = specification(tool, "custom", param)
     spec = convert(inner, CustomSpec, where)
     if (spec.format or {}).get("type") not in (None, "text"):
@@ -305,12 +307,12 @@ def _parameters(
         ignored.add(param)
     said = schema.keys() - {"type", "properties", "title", "description", "required", "$defs"}
     said -= {"additionalProperties"} if schema.get("additionalProperties") is False else set()
-    # "should be non-empty for OBJECT type": no properties are said by no parameters.
+    # "should be non-empty for OBJECT type": omit the parameters if there are no properties.
     return schema if said or schema.get("properties") else None
 
 
 def _without_null(schema: Schema) -> Schema:
-    """Return root parameters that cannot be null: they are an object or absent."""
+    """Return root parameters without null: they are an object or absent."""
     named = schema.get("type")
     if isinstance(named, list) and "object" in named:
         schema = {**schema, "type": "object"}
@@ -321,7 +323,7 @@ def _as_object(schema: Schema, param: str, item: DeclaredTool) -> Schema:
     definitions = schema.get("$defs")
     reference = schema.get("$ref")
     if isinstance(reference, str) and isinstance(definitions, dict):
-        # The root must show that it is an object, which a reference does not.
+        # The root must be visibly an object, which a reference is not.
         schema = {**definitions[reference.rpartition("/")[2]], "$defs": definitions}
     kind = schema.get("type", "object")
     if kind != "object":

@@ -1,7 +1,7 @@
 """Wire types of requests to Gemini. Pure.
 
-Source: https://ai.google.dev/api/generate-content (read 2026-11). Google answers 400 to a field
-that it does not know, so only these are ever written.
+Source: https://ai.google.dev/api/generate-content (read 2026-11). Google answers 400 to unknown
+fields, so only these are ever written.
 """
 
 from typing import Literal
@@ -17,7 +17,7 @@ class Blob(msgspec.Struct, rename="camel"):
 
 
 class FileData(msgspec.Struct, rename="camel", omit_defaults=True):
-    """Media that Google fetches, or has."""
+    """Media that Google downloads, or already has."""
 
     file_uri: str
     mime_type: str | None = None
@@ -39,7 +39,7 @@ class FunctionResponsePart(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class FunctionResponse(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What a function returned."""
+    """The result of a function."""
 
     name: str
     response: dict[str, object]
@@ -54,7 +54,7 @@ class MediaResolution(msgspec.Struct, rename="camel"):
 
 
 class SpeechMetadata(msgspec.Struct):
-    """In which way a text is spoken."""
+    """How a text is spoken."""
 
     style: str
 
@@ -80,7 +80,7 @@ class Content(msgspec.Struct, rename="camel"):
 
 
 class SystemInstruction(msgspec.Struct, rename="camel"):
-    """The system's words; text parts only."""
+    """The system instruction, in text parts only."""
 
     parts: list[Part]
 
@@ -94,7 +94,7 @@ class FunctionDeclaration(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class Tool(msgspec.Struct, rename="camel", omit_defaults=True):
-    """Functions, or one of Google's own tools, each switched on by an empty object."""
+    """Functions, or one of Google's own tools, each enabled by an empty object."""
 
     function_declarations: list[FunctionDeclaration] | None = None
     google_search: dict[str, object] | None = None
@@ -117,7 +117,7 @@ class ToolConfig(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class ThinkingConfig(msgspec.Struct, rename="camel", omit_defaults=True):
-    """How much the model thinks, and whether it shows it."""
+    """How much the model thinks, and whether it shows its thoughts."""
 
     include_thoughts: bool | None = None
     thinking_budget: int | None = None
@@ -125,7 +125,7 @@ class ThinkingConfig(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class ImageConfig(msgspec.Struct, rename="camel", omit_defaults=True):
-    """Shape and size of pictures that the model makes."""
+    """Shape and size of generated pictures."""
 
     aspect_ratio: str | None = None
     image_size: str | None = None
@@ -150,14 +150,14 @@ class SpeechConfig(msgspec.Struct, rename="camel"):
 
 
 class SafetySetting(msgspec.Struct, rename="camel"):
-    """From which probability of harm on a category is blocked."""
+    """The probability of harm from which on a category is blocked."""
 
     category: str
     threshold: str
 
 
 class GenerationConfig(msgspec.Struct, rename="camel", omit_defaults=True):
-    """Everything about the answer."""
+    """The options of the answer."""
 
     temperature: float | None = None
     top_p: float | None = None

@@ -1,1 +1,1 @@
-"""JSON Schema in the form that Gemini takes. Pure."""
+"""Converts JSON Schemas to Gemini's dialect. Pure."""

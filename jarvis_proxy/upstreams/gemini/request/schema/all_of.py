@@ -1,4 +1,4 @@
-"""Merges ``allOf``, which Gemini's schema dialect has not, into one schema. Pure.
+"""Merges ``allOf``, which Gemini's schema dialect lacks, into one schema. Pure.
 
 Source: https://json-schema.org/draft/2020-12/json-schema-core (10.2.1.1, read 2026-11).
 """
@@ -25,13 +25,13 @@ _AROUND_REFERENCE: Final = frozenset(
     ("properties", "required", "patternProperties", "additionalProperties", "items", "prefixItems",
      "anyOf", "oneOf", "enum", "const")
 )  # fmt: skip
-"""Keywords that make the schema around a reference a second schema: both hold."""
+"""Keywords next to a reference that form a second schema: both apply."""
 _OWN_SCHEMA: Final = _AROUND_REFERENCE | {"allOf"}
 
 
 @dataclass(slots=True)
 class Merged:
-    """One schema in place of several. *lost* are the keywords for which another member won."""
+    """One schema in place of several. *lost* are keywords whose value another member overrode."""
 
     schema: Schema
     lost: list[tuple[str, object]] = field(default_factory=list)
@@ -39,9 +39,9 @@ class Merged:
 
 
 class AllOfMerger:
-    """Merges the members of ``allOf``: properties and required united, else the first one wins.
+    """Merges the members of ``allOf``: properties and required are united, else the first one wins.
 
-    *visit* is called with the depth of every schema looked at, and raises when it is too much.
+    *visit* is called with the depth of every schema visited, and raises if that is too much.
     """
 
     __slots__ = ("_ancestors", "_refs", "_visit", "_work")
@@ -53,10 +53,10 @@ class AllOfMerger:
         self._ancestors: Counter[int] = Counter()
 
     def enter(self, schema: Schema, depth: int) -> Merged:
-        """Return *schema* without ``allOf``; give it to ``leave`` once its inside is done.
+        """Return *schema* without ``allOf``; pass the result to ``leave`` once its inside is done.
 
-        What was merged into it is not merged again further inside: a schema that extends itself
-        keeps a reference there, and this ends.
+        Schemas merged into it are not merged again further inside. So a schema that extends itself
+        keeps a reference there, and the recursion ends.
         """
         members = schema.get("allOf")
         ref = reference(schema)
@@ -75,12 +75,12 @@ class AllOfMerger:
         return merged
 
     def leave(self, merged: Merged) -> None:
-        """Forget what was merged into a schema."""
+        """Forget the schemas merged into this one."""
         for target in merged.targets:
             self._ancestors[target] -= 1
 
     def _flatten(self, schema: Schema, depth: int, found: list[Schema], merged: Merged) -> None:
-        """Add *schema* and all that it is made of to *found*, references resolved, each once."""
+        """Add *schema* and its members to *found*, with references resolved, each one once."""
         members = schema.get("allOf")
         members = members if isinstance(members, list) else []
         self._work.spend(len(schema) + len(members))
@@ -102,7 +102,8 @@ class AllOfMerger:
             merged.lost.append(("allOf", [{"$ref": ref}]))
             return
         if id(target) in targets:
-            return  # it is there already; one that contains itself adds nothing
+            # It has been added already; a schema that contains itself adds nothing.
+            return
         if self._ancestors[id(target)] > 0:
             found.append({"$ref": ref})
             return
@@ -140,7 +141,7 @@ class AllOfMerger:
     def _decide(
         self, merged: Schema, key: str, value: object, lost: list[tuple[str, object]]
     ) -> None:
-        """Let the tighter bound win, else the first value; what loses is for the description."""
+        """Keep the tighter bound, otherwise the first value; describe the other one."""
         mine = merged[key]
         if key in _TIGHTER and is_number(mine) and is_number(value):
             merged[key] = _TIGHTER[key](mine, value)
@@ -154,7 +155,7 @@ def _all_of(found: dict[int, object]) -> object:
 
 
 def _reference_alone(schema: Schema, members: list[object]) -> Schema | None:
-    """Return the usual way to put a description next to a reference: the reference stays."""
+    """Return a schema that keeps its reference, if ``allOf`` only adds a description to it."""
     weighty = [member for member in members if not _only_annotates(member)]
     only = weighty[0] if len(weighty) == 1 else None
     if not isinstance(only, dict) or (ref := reference(only)) is None:

@@ -1,8 +1,8 @@
-"""Cuts a JSON Schema down to what Gemini's JSON-schema fields take. Pure.
+"""Reduces a JSON Schema to what Gemini's JSON-schema fields accept. Pure.
 
 Source: https://ai.google.dev/api/generate-content#FIELDS.response_json_schema (read 2026-11) and
-recorded requests that the models took. What cannot be said in that dialect moves, in short, to
-the description, where the model reads it. A cleaned schema allows all that the original allows.
+recorded requests that models accepted. Constraints without an equivalent are summarised in the
+description, which the model reads. A cleaned schema allows everything that the original allows.
 """
 
 import math
@@ -46,24 +46,25 @@ DESCRIBED_KEYWORDS: Final = (
     "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies",
     "patternProperties", "propertyNames", "unevaluatedProperties", "unevaluatedItems",
     "contains", "minContains", "maxContains",
-    # Taken by 2.5 when recorded; whether newer models take them is unverified. In the
-    # description they are refused by none, and the model gets to read them.
+    # Gemini 2.5 accepted these when recorded; for newer models that is unverified. In the
+    # description no model rejects them, and the model can read them.
     "multipleOf", "minProperties", "maxProperties", "minLength", "maxLength", "pattern",
     "uniqueItems", "contentEncoding", "contentMediaType", "contentSchema", "examples", "example",
 )  # fmt: skip
-"""Keywords that become words of the description."""
+"""Keywords that move to the description."""
 
 _HINTED: Final = frozenset(DESCRIBED_KEYWORDS)
 _LIMITING: Final = frozenset((*_BOUNDS, "format", "exclusiveMinimum", "exclusiveMaximum"))
 _TEXTS: Final = ("title", "description")
 _PLAIN: Final = frozenset(("type", *_TEXTS))
 _PLAIN_TYPES: Final = frozenset(("string", "integer", "number", "boolean"))
-_CHARACTERS_PER_STEP: Final = 8  # of a value that becomes words
+_CHARACTERS_PER_STEP: Final = 8
+"""Characters of a value that moves to the description."""
 _NODE_STEPS: Final = 4
-"""What a schema costs in addition to its keywords: it is merged, typed and described."""
+"""A schema's cost in addition to its keywords: it is merged, typed and described."""
 
 _FLAGS: Final = ("deprecated", "readOnly", "writeOnly")
-"""Keywords that become words where they are true."""
+"""Keywords that move to the description if they are true."""
 
 _SPOKEN: Final = frozenset(
     (*DESCRIBED_KEYWORDS, *_BOUNDS, "type", "format", "enum", "const", "anyOf", "oneOf", "allOf",
@@ -75,11 +76,11 @@ _ANY_NAME: Final = frozenset(
     ("", "^", "$", "^.*", ".*", ".*$", "^.*$", "(.*)", "^(.*)$", ".+", "^.+$", "^(.+)$",
      "[\\s\\S]*", "^[\\s\\S]*$")
 )  # fmt: skip
-"""Patterns that stand for every name: generators write records so."""
+"""Patterns that match every name, which generators use for records."""
 
 
 class Cleaned(NamedTuple):
-    """A schema in Gemini's dialect. *relaxed*: its form made it say less than the full one."""
+    """A schema in Gemini's dialect. *relaxed*: its form made it less specific than the full one."""
 
     schema: Schema
     relaxed: bool
@@ -94,17 +95,17 @@ def clean(
 ) -> Schema:
     """Return *schema* in the dialect of ``responseJsonSchema`` and ``parametersJsonSchema``.
 
-    As ``clean_as``, without the mark.
+    Like ``clean_as``, without ``relaxed``.
     """
     return clean_as(schema, form, param=param, work=work or WorkBudget()).schema
 
 
 def clean_as(schema: object, form: SchemaForm, *, param: str, work: WorkBudget) -> Cleaned:
-    """Return *schema* in Gemini's dialect and in *form*. Cleaning a clean schema changes nothing.
+    """Return *schema* in Gemini's dialect and in *form*. A cleaned schema stays unchanged.
 
     Raises:
-        ProxyError: 400 `invalid_schema` with *param*: a reference that leads nowhere, a value that
-            is no schema, or more than 100 levels; 400 `request_too_complex`.
+        ProxyError: 400 `invalid_schema` with *param*: a reference leads nowhere, a value is no
+            schema, or there are more than 100 levels; 400 `request_too_complex`.
     """
     cleaner = _Cleaner(schema, param, form, work)
     out = cleaner.clean()
@@ -126,7 +127,7 @@ class _Cleaner:
         self._refs = RefResolver(root, param, work)
         self._merger = AllOfMerger(self._refs, self._visit, work)
         self.refers = False
-        """A reference is left in the schema."""
+        """Whether the schema still contains a reference."""
         self.relaxed = False
 
     def clean(self) -> Schema:
@@ -134,7 +135,8 @@ class _Cleaner:
             raise self._broken("a schema must be an object or a boolean")
         out = self._node(self._root, 1) or {}
         if out.get("$ref") == "#":
-            del out["$ref"]  # a schema that is only itself says nothing
+            # A schema that only refers to itself has no content.
+            del out["$ref"]
         if definitions := self._definitions(out):
             out["$defs"] = definitions
         return out
@@ -172,7 +174,7 @@ class _Cleaner:
     def _node(self, schema: object, depth: int) -> Schema | None:
         """Return a cleaned schema; None for ``false``, which nothing can satisfy.
 
-        What is no schema at all, such as null or PHP's ``[]`` for ``{}``, allows any value.
+        A value that is no schema, such as null or PHP's ``[]`` for ``{}``, allows any value.
         """
         if not isinstance(schema, dict) or not schema:
             self._visit(depth)
@@ -211,7 +213,7 @@ class _Cleaner:
             self._work.spend(sum(map(len, hints)) // _CHARACTERS_PER_STEP, param=self._param)
             describe(texts, hints)
         if "$ref" in out and texts:
-            # Only `$` keywords may stand next to `$ref`.
+            # Only keywords with `$` are allowed next to `$ref`.
             return {**texts, "anyOf": [out]}
         return {**out, **texts}
 
@@ -242,8 +244,8 @@ class _Cleaner:
                 out[key] = branches
             elif _says_something(schema.get(key)):
                 hints.append(constraint(key, schema[key]))
-        # Each type takes its own keywords, and choices leave scalars only: what no type takes is
-        # not walked, so no definition is kept for its sake.
+        # Each type uses its own keywords, and choices leave only scalars. Keywords that no type
+        # uses are not visited, so that no definition is kept for them.
         scalar = len(types) > 1 and (
             allowed.values is not None or any(key in out for key in _EITHER)
         )
@@ -269,7 +271,7 @@ class _Cleaner:
             kept = {key: value for key, value in cleaned.items() if value is not None}
             out["properties"] = kept
             for key in ("required", "propertyOrdering"):
-                # A name that is no property is a 400.
+                # Google answers 400 to a required name that is no property.
                 if names := self._names(schema.get(key), kept):
                     out[key] = names
         extra = self._extra(schema, depth)
@@ -282,10 +284,10 @@ class _Cleaner:
                 hints.append(constraint("required", missing))
 
     def _extra(self, schema: Schema, depth: int) -> Schema | bool | None:
-        """Return what properties without a name of their own may be: the union of all patterns.
+        """Return the schema of properties without a name: the union of all patterns.
 
-        A pattern for all names leaves nothing to ``additionalProperties``. Where others are there
-        and any further name is allowed, with any value, then nothing is ruled out.
+        A pattern for all names leaves nothing to ``additionalProperties``. If other patterns exist
+        and further names are allowed with any value, then nothing is excluded.
         """
         extra, patterns = schema.get("additionalProperties"), schema.get("patternProperties")
         patterns = patterns if isinstance(patterns, dict) else {}
@@ -302,7 +304,7 @@ class _Cleaner:
 
     def _array(self, out: Schema, schema: Schema, depth: int) -> None:
         items = schema.get("items")
-        # Before draft 2020-12 a list of schemas stood under `items`.
+        # Before draft 2020-12, `items` could be a list of schemas.
         if prefix := self._branches(
             items if isinstance(items, list) else schema.get("prefixItems"), depth
         ):
@@ -311,7 +313,7 @@ class _Cleaner:
             out["items"] = node
 
     def _branches(self, value: object, depth: int) -> list[Schema]:
-        """Return cleaned schemas; none when every one of them allows anything."""
+        """Return cleaned schemas; none if every one of them allows anything."""
         if not isinstance(value, list):
             return []
         nodes = [self._node(item, depth + 1) for item in value]
@@ -353,7 +355,7 @@ _EITHER: Final = ("anyOf", "oneOf")
 
 
 def _is_plain(schema: Schema) -> bool:
-    """Return whether a schema is a type and its texts, as most are: these stay as they are."""
+    """Return whether a schema is only a type and texts, as most are: these stay unchanged."""
     kind = schema.get("type")
     return (
         schema.keys() <= _PLAIN
@@ -368,18 +370,19 @@ def _says_something(branches: object) -> bool:
 
 
 def _is_idle(key: str, value: object) -> bool:
-    """Return whether a keyword with this value rules nothing out that is not said elsewhere."""
+    """Return whether a keyword with this value excludes nothing beyond the other keywords."""
     if key == "patternProperties":
         return isinstance(value, dict) and len(value) == 1 and value.keys() <= _ANY_NAME
     return key == "uniqueItems" and value is False
 
 
 def _close(key: str, found: Schema, schema: Schema, *, whole: bool, hints: list[str]) -> None:
-    """Turn an exclusive bound into an inclusive one; for *whole* numbers nothing is lost."""
+    """Convert an exclusive bound to an inclusive one; for *whole* numbers nothing is lost."""
     name = "exclusive" + key.title()
     value, bound = schema.get(name), found.get(key)
     if value is True:
-        value, bound = bound, None  # draft 4: a flag on the bound
+        # In draft 4 this is a flag on the bound.
+        value, bound = bound, None
     if not is_number(value):
         return
     low = key == "minimum"

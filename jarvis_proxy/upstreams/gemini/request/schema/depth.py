@@ -1,7 +1,7 @@
-"""Limits how deep a cleaned schema nests: what lies deeper becomes words of a description. Pure.
+"""Limits the nesting of a cleaned schema: deeper parts move to descriptions. Pure.
 
 Source: Google's refusal "exceeds the maximum allowed nesting depth" (read 2026-11). Definitions
-count where they are used, so each is there once for every level at which it is.
+count where they are used, so there is a copy of each for every level at which it occurs.
 """
 
 from collections import Counter, deque
@@ -23,17 +23,17 @@ _DEEPEST_WORDS: Final = 30
 
 
 class Limited(NamedTuple):
-    """A schema, and whether a part of it became words."""
+    """A schema, and whether a part of it moved to a description."""
 
     schema: Schema
     changed: bool
 
 
 def limit_depth(schema: Schema, depth: int, work: WorkBudget) -> Limited:
-    """Return a cleaned *schema* of at most *depth* levels; the root is the first.
+    """Return a cleaned *schema* with at most *depth* levels; the root is the first one.
 
-    A part at the last level keeps its type and loses what is inside it; the description says in
-    the notation of TypeScript what that was.
+    A part at the last level keeps its type and loses its inside, which the description states in
+    TypeScript notation.
     """
     limiter = _Limiter(schema, depth, work)
     return Limited(limiter.limit(), limiter.changed)
@@ -79,7 +79,7 @@ class _Limiter:
             }
         for key in _LISTS:
             if isinstance(branches := node.get(key), list):
-                # A single branch with a description is not a level by itself.
+                # A single branch with a description is not a level of its own.
                 step = 0 if len(branches) == 1 and key != "prefixItems" else 1
                 out[key] = [self._node(branch, level + step) for branch in branches]
         for key in _SINGLE:
@@ -90,7 +90,8 @@ class _Limiter:
     def _reference(self, target: str, level: int) -> Schema:
         part = self._parts[target]
         if "$ref" not in part and not _nests(part):
-            level = 0  # the same at every level
+            # The part is the same at every level.
+            level = 0
         elif level >= self._depth:
             return self._told(part)
         if (target, level) not in self._names:
@@ -99,7 +100,7 @@ class _Limiter:
         return {"$ref": _PREFIX + self._names[target, level]}
 
     def _told(self, node: Schema) -> Schema:
-        """Return *node* without what is inside it, which its description says."""
+        """Return *node* without its inside, which moves to the description."""
         self.changed = True
         out: Schema = {key: value for key, value in node.items() if key not in _NESTING}
         out.pop("$ref", None)
@@ -112,9 +113,9 @@ class _Limiter:
 def in_words(
     node: Schema, parts: dict[str, Schema], work: WorkBudget, limit: int = _LONGEST
 ) -> str:
-    """Return *node* in the notation of TypeScript, at most *limit* characters.
+    """Return *node* in TypeScript notation, in at most *limit* characters.
 
-    *parts* are the definitions by name, the root under "".
+    *parts* are the definitions by name, with the root under "".
     """
     pieces: list[str] = []
     length = 0
@@ -188,7 +189,7 @@ def _name(ref: str) -> str:
 
 
 def _nests(node: Schema) -> bool:
-    """Return whether a cleaned schema has schemas inside that say something."""
+    """Return whether a cleaned schema contains non-empty schemas."""
     if any(node.get(key) for key in ("properties", *_LISTS)):
         return True
     return any(isinstance(inner := node.get(key), dict) and bool(inner) for key in _SINGLE)

@@ -13,32 +13,32 @@ from jarvis_proxy.upstreams.gemini.request.schema.loops import open_loops
 from jarvis_proxy.wire.work_budget import WorkBudget
 
 SAFE_DEPTH: Final = 5
-"""Levels that Google takes in practice: four of objects and lists, and the values in them."""
+"""Levels that Google accepts in practice: four of objects and lists, and their values."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaForm:
-    """What a translated schema may contain; the rest becomes words of the descriptions.
+    """What a translated schema may contain; the rest moves to descriptions.
 
-    The default is all that Gemini's dialect has. ``dataclasses.replace`` makes a stricter form.
+    The default is all of Gemini's dialect. ``dataclasses.replace`` makes a stricter form.
     """
 
     limits: bool = True
     """Keep ``minItems``, ``maxItems``, ``minimum``, ``maximum`` and ``format``."""
     loops: bool = True
-    """Keep references that lead back to where they stand, below values that may be absent.
+    """Keep references that lead back to themselves, below values that may be absent.
 
-    Loops over required values are opened in any form: Google refuses them.
+    Loops over required values are opened in any form, because Google rejects them.
     """
     depth: int | None = None
-    """Levels of nesting, through references; the root is the first. None: no limit of this kind."""
+    """Most levels of nesting, including references; the root is the first one. None: no limit."""
 
 
 FULL: Final = SchemaForm()
 
 
 def restrict(schema: Schema, form: SchemaForm, work: WorkBudget) -> tuple[Schema, bool]:
-    """Return a cleaned *schema* within the loops and depth of *form*, and whether it changed."""
+    """Return a cleaned *schema* within *form*'s loops and depth, and whether it was changed."""
     if form.depth is not None:
         return limit_depth(schema, form.depth, work)
     if not form.loops:

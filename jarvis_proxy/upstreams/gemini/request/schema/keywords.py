@@ -1,4 +1,4 @@
-"""The single terms of a JSON schema: types, choices, null and what moves to words. Pure.
+"""Single keywords of a JSON schema: types, choices, null, and their descriptions. Pure.
 
 Source: https://json-schema.org/draft/2020-12/json-schema-validation (6, read 2026-11).
 """
@@ -23,11 +23,11 @@ _FOR_TYPE: Final = {
     "number": ("minimum", "maximum", "format"),
 }
 _TYPED: Final = frozenset(key for keys in _FOR_TYPE.values() for key in keys)
-"""Keywords that say nothing about values of other types, where Google refuses them."""
+"""Keywords for values of certain types only; Google rejects them with other types."""
 
 
 class EnumValues(NamedTuple):
-    """What ``enum`` or ``const`` leaves: values, whether null was one, the types that they have."""
+    """The result of ``enum`` or ``const``: its values, whether null was one, and their types."""
 
     values: list[object] | None = None
     null: bool = False
@@ -40,7 +40,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 
 def constraint(key: str, value: object) -> str:
-    """Return a constraint in short, as a description can say it."""
+    """Return a constraint as short text for a description."""
     if isinstance(value, str) and value:
         return f"{key}: {value[:_LONGEST_HINT]}"
     text = excerpt(value, _LONGEST_HINT)
@@ -56,9 +56,9 @@ def describe(out: Schema, hints: list[str]) -> None:
 
 
 def types_of(schema: Schema) -> tuple[list[str], bool]:
-    """Return the types that a schema names, and whether null is allowed besides.
+    """Return the types in a schema, and whether null is also allowed.
 
-    OpenAPI's spellings count: ``STRING``, and ``nullable``.
+    OpenAPI's spellings are accepted: ``STRING``, and ``nullable``.
     """
     named = schema.get("type")
     given = named if isinstance(named, list) else [named]
@@ -74,10 +74,10 @@ def types_of(schema: Schema) -> tuple[list[str], bool]:
 
 
 def choices(schema: Schema, types: list[str], hints: list[str], work: WorkBudget) -> EnumValues:
-    """Return what ``const`` or ``enum`` leaves once only strings and numbers may stand there.
+    """Return the string and number values of ``const`` or ``enum``.
 
-    The types of the choices are those of *types* that the values have; where no value is of any of
-    them, that is a slip of the pen, and the values count.
+    Their types are those of *types* that the values have. If no value has any of them, *types* is
+    probably a mistake, and the values decide.
     """
     given = [schema["const"]] if "const" in schema else schema.get("enum")
     if not isinstance(given, list):
@@ -94,7 +94,7 @@ def choices(schema: Schema, types: list[str], hints: list[str], work: WorkBudget
     if any(isinstance(value, bool | dict | list) for value in fitting):
         hints.append(constraint("one of", values))
         return EnumValues(None, null, types or _shared_types(fitting))
-    # An empty string among the choices is a 400.
+    # Google answers 400 to an empty string among the choices.
     kept = [value for value in {(type(v), v): v for v in fitting}.values() if value != ""]
     if not kept:
         hints.append(constraint("one of", values))
@@ -103,7 +103,7 @@ def choices(schema: Schema, types: list[str], hints: list[str], work: WorkBudget
 
 
 def one_of(branches: list[Schema]) -> Schema:
-    """Return a schema for what any of *branches* allows."""
+    """Return a schema that allows what any of *branches* allows."""
     if {} in branches:
         return {}
     apart = {compact(branch): branch for branch in branches}
@@ -111,7 +111,7 @@ def one_of(branches: list[Schema]) -> Schema:
 
 
 def implied_type(out: Schema) -> list[str]:
-    """Return the type that the keywords of a schema without one speak of."""
+    """Return the type that the keywords of an untyped schema imply."""
     if "anyOf" in out or "oneOf" in out:
         return []
     if "properties" in out:
@@ -120,9 +120,9 @@ def implied_type(out: Schema) -> list[str]:
 
 
 def with_types(out: Schema, types: list[str]) -> Schema:
-    """Return a cleaned schema with its type, or a choice of schemas where it has several.
+    """Return a cleaned schema with its type, or with a choice of schemas for several types.
 
-    Type lists are documented only in part, and other fields of the API refuse them.
+    Lists of types are only partly documented, and other fields of the API reject them.
     """
     if not types:
         return out
@@ -131,10 +131,12 @@ def with_types(out: Schema, types: list[str]) -> Schema:
         kept = {key: value for key, value in out.items() if key not in others}
         return _complete({"type": types[0], **kept})
     if "anyOf" in out or "oneOf" in out:
-        return out  # these branches say it already
+        # These branches have the types already.
+        return out
     branches = _branches(out, types)
     if not branches:
-        return out  # the choices are of none of the types, and say more
+        # The choices have none of the types, and are more specific.
+        return out
     return branches[0] if len(branches) == 1 else {"anyOf": branches}
 
 
@@ -152,7 +154,7 @@ def subschemas(node: Schema) -> Iterator[Schema]:
 
 
 def add_null(out: Schema) -> Schema:
-    """Return a cleaned schema that allows null besides."""
+    """Return a cleaned schema that also allows null."""
     shared: Schema = {key: out[key] for key in _SHARED if key in out}
     rest = {key: value for key, value in out.items() if key not in shared}
     if not rest or rest == {"type": "null"}:
@@ -166,7 +168,7 @@ def add_null(out: Schema) -> Schema:
 
 
 def _shared_types(values: list[object]) -> list[str]:
-    """Return the one type that all *values* have; none where they have several."""
+    """Return the common type of all *values*; none if they differ."""
     for name in ("integer", "number", "string", "boolean"):
         if all(_fits(value, name) for value in values):
             return [name]
@@ -174,7 +176,7 @@ def _shared_types(values: list[object]) -> list[str]:
 
 
 def _branches(out: Schema, types: list[str]) -> list[Schema]:
-    """Return one schema for each type, with the keywords that concern it."""
+    """Return one schema for each type, with the keywords for that type."""
     branches: list[Schema] = []
     values = out.get("enum")
     for name in types:
@@ -206,5 +208,6 @@ def _fits(value: object, name: str) -> bool:
 
 def _complete(out: Schema) -> Schema:
     if out["type"] == "array" and "items" not in out and "prefixItems" not in out:
-        out["items"] = {}  # without it: 400, missing field
+        # Without it, Google answers 400: missing field.
+        out["items"] = {}
     return out

@@ -1,9 +1,8 @@
-"""Opens loops of references in a cleaned schema that Gemini cannot serve. Pure.
+"""Opens reference loops in a cleaned schema that Gemini cannot serve. Pure.
 
-Source: Google's refusal "ref loops are only supported if they include optional or nullable
-property values, or a potentially-zero-length array items" (read 2026-11). A loop without any of
-these could never end in JSON either, but for other branches of an ``anyOf``, which Google does not
-count.
+Source: Google's refusal "ref loops are only supported if they include optional or nullable property
+values, or a potentially-zero-length array items" (read 2026-11). A loop without any of these has no
+finite JSON either, except through other branches of an ``anyOf``, which Google does not count.
 """
 
 from collections import Counter, deque
@@ -15,7 +14,7 @@ from jarvis_proxy.upstreams.gemini.request.schema.refs import free_name
 from jarvis_proxy.wire.work_budget import WorkBudget
 
 _LEVELS: Final = 3
-"""How often a loop goes round before the rest of it is any value."""
+"""How many times a loop is unrolled before any value is allowed."""
 
 _PREFIX: Final = "#/$defs/"
 _ROOT: Final = ""
@@ -30,10 +29,10 @@ class Opened(NamedTuple):
 
 
 def open_loops(schema: Schema, work: WorkBudget, *, every: bool = False) -> Opened:
-    """Return a cleaned *schema* in which no loop of references runs over required values alone.
+    """Return a cleaned *schema* in which no reference loop runs over required values alone.
 
-    With *every*, no loop is left at all. Each loop goes round three times, through copies of its
-    definitions; inside the last one any value of the right type is allowed.
+    With *every*, no loop is left at all. Each loop is unrolled three times, through copies of its
+    definitions; inside the last copy any value of the right type is allowed.
     """
     opener = _Opener(schema, work, every=every)
     return Opened(opener.open(), True) if opener.looping else Opened(schema, False)
@@ -56,7 +55,7 @@ class _Opener:
         self._names: dict[tuple[str, int], str] = {}
         self._waiting: deque[tuple[str, int]] = deque()
         self.looping = self._looping()
-        """Definitions on a loop, or on a way between two of them. The root is ""."""
+        """Definitions on a loop, or on a path between two loops. The root is ""."""
 
     def open(self) -> Schema:
         parts = dict(self._parts)
@@ -70,7 +69,7 @@ class _Opener:
         return {**root, "$defs": parts} if parts else root
 
     def _looping(self) -> frozenset[str]:
-        """Return what is left after taking away, again and again, what leads to nothing left."""
+        """Return the definitions that remain after repeatedly removing those that lead nowhere."""
         leads = {name: set(self._targets(part)) for name, part in self._parts.items()}
         comes_from: dict[str, list[str]] = {name: [] for name in leads}
         for name, targets in leads.items():
@@ -86,7 +85,7 @@ class _Opener:
         return frozenset(name for name, targets in leads.items() if targets)
 
     def _targets(self, node: Schema) -> Iterator[str]:
-        """Yield the definitions that a value of *node* cannot do without, or with *every* all."""
+        """Yield the definitions that a value of *node* requires; with ``every``, all of them."""
         self._work.spend()
         if isinstance(ref := node.get("$ref"), str):
             yield _name(ref)
@@ -94,7 +93,7 @@ class _Opener:
             yield from self._targets(inner)
 
     def _inner(self, node: Schema) -> Iterator[tuple[str, str | int | None, Schema]]:
-        """Yield the schemas inside *node* that count, with the keyword and the place below it."""
+        """Yield the relevant schemas inside *node*, with their keyword and the key below it."""
         for key in ("anyOf", "oneOf", "prefixItems"):
             branches = node.get(key)
             if isinstance(branches, list) and (
@@ -131,7 +130,7 @@ class _Opener:
     def _reference(self, target: str, owner: str, level: int) -> Schema:
         if target not in self.looping:
             return {"$ref": _PREFIX + target if target else "#"}
-        # In any round there is a step that does not go forward in the order of definitions.
+        # Every loop has a step that does not go forward in the order of definitions.
         if self._order[target] <= self._order[owner]:
             level += 1
         if level > _LEVELS:
@@ -144,7 +143,7 @@ class _Opener:
         return {"$ref": _PREFIX + self._names[target, level]}
 
     def _last(self, target: str) -> Schema:
-        """Return what stands in place of one more round."""
+        """Return the schema that replaces another round."""
         part = self._parts[target]
         out: Schema = {key: part[key] for key in ("type", "description") if key in part}
         if out.get("type") == "array":

@@ -1,4 +1,4 @@
-"""Where the ``$ref``s of one JSON schema lead, and their names after cleaning. Pure.
+"""Resolves the ``$ref``s of one JSON schema, and names their targets after cleaning. Pure.
 
 Source: https://json-schema.org/draft/2020-12/json-schema-core (8.2, read 2026-11).
 """
@@ -23,7 +23,7 @@ _MOST_DIGITS: Final = 9
 
 
 def reference(schema: object) -> str | None:
-    """Return the reference that *schema* makes, in whichever draft's keyword, or None."""
+    """Return the reference in *schema*, by any draft's keyword, or None."""
     if isinstance(schema, dict) and not _REFERRING.isdisjoint(schema):
         for key in REFERENCES:
             if isinstance(ref := schema.get(key), str):
@@ -34,9 +34,9 @@ def reference(schema: object) -> str | None:
 class RefResolver:
     """Resolves references in one schema and collects the definitions that they need.
 
-    Wherever a reference leads, after cleaning it reads ``#/$defs/<name>``, or ``#``: definitions
-    are kept, never inlined, so recursive and deeply shared schemas stay small. Each target has one
-    name and each reference is followed once, however often it stands in the schema.
+    After cleaning, every reference reads ``#/$defs/<name>`` or ``#``: definitions are kept, never
+    inlined, so recursive and deeply shared schemas stay small. Each target has one name, and each
+    reference is followed once, however often it occurs.
     """
 
     __slots__ = (
@@ -55,14 +55,15 @@ class RefResolver:
         self._param = param
         self._work = work
         self._resolved: dict[str, object] = {}
-        self._names: dict[int, str] = {}  # by the target's identity: the root keeps it alive
+        # By the target's id(), which is stable because the root keeps the target alive.
+        self._names: dict[int, str] = {}
         self._repeats: Counter[str] = Counter()
         self._anchors: dict[str, object] | None = None
         self.targets: dict[str, object] = {}
-        """Uncleaned definitions by the name that ``rename`` gave to them."""
+        """Uncleaned definitions, by the names that ``rename`` gave them."""
 
     def rename(self, ref: str) -> str:
-        """Return the reference as it reads after cleaning; its target then is in ``targets``.
+        """Return the reference in its cleaned form; its target is then in ``targets``.
 
         Raises:
             ProxyError: 400, as ``resolve``.
@@ -77,10 +78,10 @@ class RefResolver:
         return DEFINITION_PREFIX + name
 
     def resolve(self, ref: str) -> object:
-        """Return the uncleaned schema that *ref* means; True, any value, if it leads outside.
+        """Return the uncleaned schema that *ref* refers to; True, any value, if it is external.
 
         Raises:
-            ProxyError: 400, *ref* points into this schema, and nothing stands there.
+            ProxyError: 400, *ref* points to a missing part of this schema.
         """
         if ref not in self._resolved:
             self._resolved[ref] = self._find(ref)
@@ -129,7 +130,7 @@ class RefResolver:
         return self._anchors
 
     def _find_anchors(self) -> dict[str, object]:
-        """Return every schema that has a name of its own: an ``$id``, an anchor with ``#``."""
+        """Return the schemas with names of their own: by ``$id``, or by anchor with ``#``."""
         found: dict[str, object] = {}
         waiting = [self._root]
         while waiting:
@@ -155,9 +156,9 @@ class RefResolver:
 
 
 def free_name(wanted: str, repeats: Counter[str]) -> str:
-    """Return *wanted*, or with a number if it is taken. *repeats* counts what was given out.
+    """Return *wanted*, with a number if it is taken. *repeats* counts the names given out.
 
-    Counting goes on where it stopped, so that thousands of equal names cost no search each.
+    Counting continues where it stopped, so that thousands of equal names need no search each.
     """
     name = wanted
     while repeats[name]:
