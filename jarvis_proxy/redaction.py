@@ -21,7 +21,7 @@ _PLACEHOLDER_WORD: Final = re.compile(r"[a-z_-]{0,11}")
 _WORD: Final = re.compile(rb"(?<![^-_./+:])[a-z]{8,12}(?![^-_./+:])")
 """A lone word of ``sk-upstream-f3Zq...`` reveals nothing, and occurs in messages."""
 _OWN_WORD: Final = b"upstream_"
-"""How the proxy's own error codes begin, which programs read: no key may change them."""
+"""Prefix of the proxy's own error codes; programs read them, so no key may alter them."""
 _LONGEST: Final = 256
 """Most characters of a presented key that are searched for; the proxy's keys are shorter."""
 _MARKS: Final = (b"\\", b"%", b"&", b"sk-", b"aiza", b"bearer")

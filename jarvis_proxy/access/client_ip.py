@@ -14,7 +14,7 @@ Networks = Iterable[IPv4Network | IPv6Network]
 
 @lru_cache(maxsize=4096)
 def parse_ip(text: str) -> Address | None:
-    """Return *text* as an IP address, None if it is none.
+    """Return *text* as an IP address, or None if it is invalid.
 
     An IPv4-mapped IPv6 address (``::ffff:192.0.2.1``, as a dual-stack socket shows it) becomes the
     IPv4 address; a zone (``%eth0``) is dropped.

@@ -62,7 +62,7 @@ class ProxyRunner(web.AppRunner):
         """Start the application."""
         await super().setup()
         server = super().server
-        assert server is not None  # noqa: S101 - setup() made it
+        assert server is not None  # noqa: S101 - setup() sets it
         handler = cast(Handler, server.request_handler)
         self._connection_server = ConnectionServer(
             server,
@@ -77,7 +77,7 @@ class ProxyRunner(web.AppRunner):
     @property
     def server(self) -> "ConnectionServer":  # type: ignore[override] # in place of aiohttp's
         """The factory of connections; available after ``setup``."""
-        assert self._connection_server is not None  # noqa: S101 - asked for after setup()
+        assert self._connection_server is not None  # noqa: S101 - setup() sets it
         return self._connection_server
 
 

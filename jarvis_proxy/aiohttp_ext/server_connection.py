@@ -40,7 +40,7 @@ class JsonRequestHandler(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Parse *data*; a malformed rest of a body fails at its reader at once.
 
-        aiohttp queues the error behind the request, whose handler would keep waiting for the rest.
+        aiohttp queues the error after the request, whose handler would keep waiting for the rest.
         """
         super().data_received(data)
         if self._messages:

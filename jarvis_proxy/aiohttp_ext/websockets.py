@@ -126,7 +126,7 @@ class WebSocketPeer:
             while (await self.receive()).kind is not WSMsgType.CLOSE:
                 pass
             return
-        while self.is_open:  # noqa: ASYNC110 - there is no event for it, and a second at most
+        while self.is_open:  # noqa: ASYNC110 - there is no event, and it takes a second at most
             await asyncio.sleep(0.02)
 
     def close(self) -> None:
@@ -138,15 +138,15 @@ class WebSocketPeer:
 
 
 def _find_dead_peer(transport: asyncio.BaseTransport, stall: float) -> None:
-    """Let the system end a connection whose peer confirms nothing for *stall* seconds.
+    """Make the system close a connection whose peer acknowledges nothing for *stall* seconds.
 
-    What is sent to a dead machine is taken by the system's buffers for a quarter of an hour.
+    Otherwise the system's buffers accept data for a dead machine for a quarter of an hour.
     """
     sock = transport.get_extra_info("socket")
-    with contextlib.suppress(OSError):  # no TCP, such as a Unix socket
+    with contextlib.suppress(OSError):  # the socket may not be TCP, but a Unix socket
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in {**_PROBES, "TCP_USER_TIMEOUT": round(stall * 1000)}.items():
-            if (option := getattr(socket, name, None)) is not None:  # not every system has them
+            if (option := getattr(socket, name, None)) is not None:  # some systems lack it
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 

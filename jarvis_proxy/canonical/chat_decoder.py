@@ -42,7 +42,7 @@ def decode_chat(body: bytes) -> Decoded:
 def chat_in(decoded: Decoded) -> ChatRequest:
     """Return the request in *decoded* without taking it."""
     chat = decoded.peek()
-    assert isinstance(chat, DecodedChat)  # noqa: S101 - nobody has taken it yet
+    assert isinstance(chat, DecodedChat)  # noqa: S101 - it was not taken yet
     return chat.request
 
 

@@ -152,7 +152,7 @@ class Translation:
 
     def answer(self) -> bytes:
         """Return the client's JSON body, after ``translate_reply`` for every request."""
-        assert self._attempt is not None  # noqa: S101 - there is no answer without a reply
+        assert self._attempt is not None  # noqa: S101 - set by translate_reply()
         return self._attempt.answer.body()
 
     def stream_translator(

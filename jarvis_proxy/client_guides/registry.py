@@ -12,7 +12,7 @@ Language = Literal["en", "zh"]
 _EACH_MODEL: Final = re.compile(r"^{{#each model}}\n(.*?)^{{/each}}\n", re.DOTALL | re.MULTILINE)
 _PLACEHOLDER: Final = re.compile(r"{{(\w+)}}")
 _BLOCK: Final = re.compile(
-    r"^\|.*\n\|---.*$"  # the head of a table says nothing
+    r"^\|.*\n\|---.*$"  # the head of a table has no values
     r"|^\| (?P<label>.+?) \| (?P<value>.+) \|$"
     r"|^```\w+\n(?P<text>[\s\S]*?)\n```$"
     r"|^# (?P<name>.+)$"

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from jarvis_proxy.config.parsers import split
 
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-WILDCARDS: Final = ("::", "0.0.0.0")  # noqa: S104  compared, not a default
+WILDCARDS: Final = ("::", "0.0.0.0")  # noqa: S104 - only compared
 _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _LOCAL_DOMAINS: Final = (
     ".local",

@@ -44,7 +44,7 @@ def setting(
     unit: str = "",
     parser: Callable[[str], object] | None = None,
     value: object = None,
-    repr: bool = True,  # noqa: A002  as dataclasses.field has it
+    repr: bool = True,  # noqa: A002 - as in dataclasses.field
 ) -> Any:
     """Return a dataclass field that the setting *name* fills.
 

@@ -70,7 +70,7 @@ class Settings(Telemetry):
     )
     hosts: tuple[str, ...] = setting(
         "HOST",
-        default="0.0.0.0",  # noqa: S104  the documented default; a start says so loudly
+        default="0.0.0.0",  # noqa: S104 - the documented default; the start warns about it
         parser=addresses.hosts,
         section=SettingsSection.LISTENING,
         text=(

@@ -150,7 +150,7 @@ class WorkerStats:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVERY * 1.5):
                 used = [slot for slot in self._others if _is_used(slot)]
-                while not all(slot.live.read() for slot in used):  # noqa: ASYNC110 - they write it
+                while not all(slot.live.read() for slot in used):  # noqa: ASYNC110 - others write it
                     await asyncio.sleep(_EVERY / 20)
 
     def _write_live(self, live: LiveStats) -> None:

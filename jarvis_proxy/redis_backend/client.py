@@ -285,7 +285,7 @@ class RedisConnection:
                 batcher.next_batch() for batcher in self._batchers if batcher.pending
             ]:
                 await self._send(batches)
-            self._idle.set()  # for close()
+            self._idle.set()  # close() waits for this
 
     async def _send(self, batches: list[Batch[Any, Any]]) -> None:
         timer = asyncio.get_running_loop().call_later(self._call_budget, self._start_grace_period)
@@ -336,7 +336,7 @@ class RedisConnection:
 
     async def _run(self, commands: Sequence[Command]) -> list[Any]:
         """Send *commands* in one round trip; errors of the store are exceptions in the result."""
-        assert self._client is not None  # noqa: S101 - who calls is connected
+        assert self._client is not None  # noqa: S101 - callers connect first
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)

@@ -83,7 +83,7 @@ class RedisUsageStore:
             read = {
                 day: _rows(day, _SUMS.decode(raw)) for day, raw in zip(wanted, replies, strict=True)
             }
-        except ValueError:  # another program's
+        except ValueError:  # another program wrote it
             return None
         all_days = {**self._past, **read}
         self._past = {day: all_days[day] for day in days[:-_CHANGING]}
@@ -104,7 +104,7 @@ class RedisUsageStore:
 
     async def _confirm(self) -> None:
         """Send the unconfirmed batch again; clear it on success."""
-        assert self._unconfirmed is not None  # noqa: S101 - the callers looked
+        assert self._unconfirmed is not None  # noqa: S101 - the callers check this
         number, rows = self._unconfirmed
         kept = _KEPT_DAYS * 24 * 3600
         command = self._add.call(_ENCODER.encode(_sums(rows)), number, kept, _BATCH_KNOWN)

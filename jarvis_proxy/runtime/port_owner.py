@@ -17,7 +17,7 @@ from typing import Final
 _LISTEN: Final = "0A"
 _TIMEOUT: Final = 0.5
 _ANSWER_LIMIT: Final = 4096
-_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  compared
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 _REQUEST: Final = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 _OURS: Final = b'"service":"jarvis-openai-proxy"'
 _PROC: Final = Path("/proc")

@@ -139,7 +139,7 @@ class ConfigReloader:
             SettingsError: the certificate cannot be used; nothing has changed.
         """
         if self.tls is not None and settings.tls_cert_file:
-            tls_context(settings)  # checked before use
+            tls_context(settings)  # raises before anything changes
         # Listening addresses cannot change, so settings that depend on them must match.
         settings = replace(settings, hosts=self.settings.hosts, port=self.settings.port)
         old = self._current

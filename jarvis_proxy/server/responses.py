@@ -66,7 +66,8 @@ def common_headers(request: web.Request) -> dict[str, str]:
     }
 
 
-@lru_cache(maxsize=256)  # most calls go to the same few models, at the first attempt
+# Most calls go to the same few models, at the first attempt.
+@lru_cache(maxsize=256)
 def _routing_headers(upstream: str, attempts: int, target: str) -> Mapping[str, str]:
     """Return the headers with a call's upstream, attempts and model; none without an upstream."""
     headers: dict[str, str] = {}

@@ -183,7 +183,7 @@ class HttpTransport:
     ) -> CIMultiDictProxy[str]:
         headers = CIMultiDict({"Accept": "*/*", "User-Agent": f"jarvis-proxy/{__version__}"})
         for name, value in crossing.items():
-            headers[name] = value  # in any case of its letters, in place of ours
+            headers[name] = value  # replaces ours, in any case
         # A compressor at the upstream would delay events.
         headers["Accept-Encoding"] = "identity"
         if key:

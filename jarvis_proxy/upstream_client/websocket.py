@@ -32,10 +32,10 @@ class HandshakeRefused(Exception):
 
 
 class _HandshakeLost(Exception):
-    """The upstream took a handshake and hung up; the cause says how.
+    """The upstream received a handshake and closed the connection; ``__cause__`` says how.
 
-    It is none of the errors after which aiohttp sends a request again: a handshake that was sent
-    may have opened a session, which is billed.
+    After its own errors aiohttp sends a request again. This one prevents that: the handshake may
+    already have opened a session, which is billed.
     """
 
 
@@ -50,7 +50,7 @@ async def keep_refusal(
     try:
         response = await handler(request)
     except aiohttp.ClientConnectorError:
-        raise  # nothing was sent
+        raise  # nothing was sent, so aiohttp may retry
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
         raise _HandshakeLost from exc
     if response.status == _SWITCHING:

@@ -1,8 +1,8 @@
-"""Streams of OpenAI-compatible upstreams: relayed byte for byte, but never blindly. Pure.
+"""Relays streams of OpenAI-compatible upstreams byte for byte, and checks each event. Pure.
 
-What is watched: where events end, whether the answer is complete, errors in place of chunks, and
-usage. What is changed: only lines that the official SDKs fail at (``id:``, ``retry:``,
-``event: ping``), which no OpenAI stream has.
+It tracks where events end, whether the answer is complete, errors instead of chunks, and usage. It
+only changes lines at which the official SDKs fail (``id:``, ``retry:``, ``event: ping``) and which
+no OpenAI stream contains.
 """
 
 import re
@@ -29,7 +29,7 @@ from jarvis_proxy.wire.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundar
 
 _TERMINAL: Final = frozenset({"response.completed", "response.failed", "response.incomplete"})
 _MEDIA: Final = ("image_generation.", "image_edit.", "speech.audio.", "transcript.text.")
-"""What the types of events begin with in streams of pictures, speech and transcripts.
+"""Prefixes of event types in streams of pictures, speech and transcripts.
 
 Source: https://platform.openai.com/docs/api-reference/images-streaming and /audio (read 2026-11).
 """
@@ -42,14 +42,14 @@ _MEDIA_ENDS: Final = frozenset(
     }
 )
 _BOM: Final = b"\xef\xbb\xbf"
-# What makes SDKs raise, or lose what follows it: Continue drops the rest after ": ping".
+# Lines at which SDKs raise, or after which they lose data: Continue drops the rest after ": ping".
 _UNSUPPORTED_FIELDS: Final = (b"id:", b"retry:", b": ping")
-# A blank line before an event stands alone, so that blocks do not depend on how data is cut.
+# A blank line before an event is a separate block, so that blocks do not depend on how data is cut.
 _BLOCK: Final = re.compile(rb"\r\n?|\n|(?:[^\r\n]++(?:\r\n?+|\n))++(?:\r\n?+|\n)")
 
 
 class PassthroughStream:
-    """A StreamTranslator that returns its input, whole events at a time."""
+    """A StreamTranslator that returns its input in whole events."""
 
     __slots__ = (
         "_answered",
@@ -69,29 +69,36 @@ class PassthroughStream:
 
     def __init__(self, kind: StreamKind) -> None:
         self._kind = kind
-        self._pending = ByteBuffer()  # of an event whose end has not come
-        self.held = 0  # of that event
-        self._answered = False  # something has come that may be a part of the answer
+        self._pending = ByteBuffer()
+        """The incomplete event."""
+        self.held = 0
+        """The size of the incomplete event."""
+        # Whether any event may have been a part of the answer.
+        self._answered = False
         self._seen: set[int] = set()
         self._finished: set[int] = set()
-        self._medium: str | None = None  # the type of the last event of a kind in _MEDIA
-        self._swallow_lf = False  # the LF of a CRLF whose CR ended a block that was changed
+        self._medium: str | None = None
+        """The type of the last event with a prefix in _MEDIA."""
+        self._swallow_lf = False
+        """Whether to drop an LF after the CR that ended a changed block."""
         self.usage: TokenUsage | None = None
         self.done = False
         self.next_request: UpstreamRequest | None = None
         self.failure: ProxyError | None = None
-        self._began = False  # an event has passed
+        self._began = False
+        """Whether an event has passed."""
 
     def feed(self, data: bytes) -> bytes:
-        """Return what is whole up to the last event boundary; the rest waits for its end.
+        """Return the data up to the last event boundary; hold back the rest.
 
         Raises:
-            ProxyError: the error that an event carries; 502 `upstream_bad_frame`,
+            ProxyError: the error in an event; 502 `upstream_bad_frame`,
                 `upstream_frame_too_large`.
         """
         if self.done or not data:
-            return b""  # nothing may follow the end, whatever the upstream still sends
-        # One event in the common form, the case of nearly every read, is only looked into.
+            # Nothing may follow the end, whatever the upstream still sends.
+            return b""
+        # Nearly every read is one event in the common form, which only needs a look inside.
         if (
             data.find(b"\n") == len(data) - 2
             and data.startswith(b"data: {")
@@ -115,11 +122,11 @@ class PassthroughStream:
             data = data[:cut]
         if not data:
             return b""
-        # So are several.
+        # Several events in the common form also only need a look inside.
         if data[:7] == b"data: {" and data.endswith(b"\n\n") and b"\r" not in data:
             is_last = data.endswith(b"\n\n" + DONE) and self._kind != "responses"
             events = data[: -len(DONE)] if is_last else data
-            # No line end but those between events and the two at the end.
+            # Require that there are no line ends except between events, and two at the end.
             count = events.count(b"\n\ndata: {") + 1
             if events.count(b"\n") == 2 * count:
                 passed = self._pass_all(events, count)
@@ -130,7 +137,7 @@ class PassthroughStream:
         return self._feed_blocks(data)
 
     def _pass_all(self, data: bytes, count: int) -> bytes:
-        """Watch *count* events, each ``data: {...}`` and nothing else; return *data* to the end."""
+        """Watch *count* events, each just ``data: {...}``; return *data* up to the end."""
         if count > 1 and self._watch_together(data, count):
             self._began = True
             return data
@@ -150,7 +157,7 @@ class PassthroughStream:
     def _watch_together(self, data: bytes, count: int) -> bool:
         """Watch events that are decoded as one list; return False if each needs a closer look.
 
-        A busy upstream sends a hundred at once, and most of what one costs is the call.
+        A busy upstream sends a hundred at once, and most of the cost of one is the call.
         """
         if len(data) > LARGE:
             return False
@@ -159,7 +166,8 @@ class PassthroughStream:
         except (ValueError, RecursionError):
             return False
         if len(frames) != count:
-            return False  # two halves that make a whole
+            # Two events were halves of one JSON value.
+            return False
         note, kind = self._note, self._kind
         try:
             for frame in frames:
@@ -168,23 +176,24 @@ class PassthroughStream:
                     return False
                 note(frame)
         except ProxyError:
-            return False  # raised again where it is known which events came before it
+            # The closer look raises it again, and knows which events came before it.
+            return False
         return True
 
     def _join(self, data: bytes) -> bytes:
-        """Return pending bytes and *data* as one if an event ends in it; else keep it: b""."""
+        """Return the pending bytes with *data* if an event ends in it; else keep it, return b""."""
         if not last_boundary(self._pending.last() + data):
             self.held += len(data)
             if self.held > MAX_EVENT_BYTES:
                 raise too_large()
             self._pending.add(data)
             return b""
-        # Joined once per event, so a large event costs linear time however it is cut.
+        # Join once per event, so that a large event takes linear time however it is split.
         self._pending.add(data)
         return self._release()
 
     def _release(self) -> bytes:
-        """Return what is pending, and forget it."""
+        """Return the pending bytes, and forget them."""
         data, self._pending = self._pending.join(), ByteBuffer()
         self.held = 0
         return data
@@ -199,7 +208,8 @@ class PassthroughStream:
                 self._swallow_lf = taken != block and block.endswith(b"\r") and not self.held
                 if self.done:
                     if taken.endswith(b"\r\n\r"):
-                        out.append(b"\n")  # the rest of a CRLF: nothing more is read
+                        # Complete the CRLF, because nothing more is read.
+                        out.append(b"\n")
                     break
         except ProxyError as exc:
             exc.completed_events = b"".join(out)
@@ -207,7 +217,7 @@ class PassthroughStream:
         return b"".join(out)
 
     def _take_block(self, block: bytes) -> bytes:
-        """Return the event *block*, or a blank line, as the client may see it."""
+        """Return the event *block*, or a blank line, in the form for the client."""
         lines = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         lines[0] = lines[0].removeprefix(_BOM)
         data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
@@ -217,7 +227,8 @@ class PassthroughStream:
         event = names[-1].decode("utf-8", "replace") if names else ""
         payload = b"\n".join(data).strip(b" \t\n")
         if not payload or (event == "ping" and self._kind != "other"):
-            return b""  # an empty data line is no JSON, and the SDKs would raise on it
+            # An empty data line is no JSON, and the SDKs would raise on it.
+            return b""
         if payload == b"[DONE]":
             self._end(b"")
         elif not self._passes(payload, event):
@@ -230,7 +241,7 @@ class PassthroughStream:
         return block
 
     def _end(self, completed_events: bytes) -> None:
-        """Take a ``[DONE]``; a Responses stream is complete by its last event and nothing else."""
+        """Handle a ``[DONE]``; a Responses stream is completed only by its last event."""
         if self._kind == "responses" or (self._kind == "chat" and not self._answered):
             error = _truncated()
             error.completed_events = completed_events
@@ -238,10 +249,10 @@ class PassthroughStream:
         self.done = True
 
     def _passes(self, payload: bytes, event: str) -> bool:
-        """Look into an event; return whether it goes on.
+        """Inspect an event; return whether it passes.
 
-        Once every choice has its finish reason the answer is there: what SDKs could not read, or
-        would raise on, is left out from then on.
+        Once every choice has its finish reason, the answer is complete: from then on, events that
+        SDKs cannot parse or would raise on are dropped.
         """
         try:
             self._watch(payload, event)
@@ -253,19 +264,20 @@ class PassthroughStream:
 
     @property
     def is_settled(self) -> bool:
-        """Whether all of the answer has come, though its end has not."""
+        """Whether all of the answer has arrived, though its end has not."""
         return self._kind == "chat" and bool(self._finished) and self._seen == self._finished
 
     def _watch(self, payload: bytes, event: str) -> None:
-        """Note what the event says about completeness, usage and errors."""
+        """Note what the event reveals about completeness, usage and errors."""
         frame = read_frame(payload)
         is_plain = frame.choices and frame.error is NO_ERROR and frame.base_resp is None
-        if is_plain and not event:  # as nearly every chunk is: a call less
+        # This avoids a call for nearly every chunk.
+        if is_plain and not event:
             self._began = True
             self._note(frame)
             return
         if (error := error_of(frame, payload, event, self._kind)) is not None:
-            # A response that has begun fails in its own words: `error`, then `response.failed`.
+            # A response that has begun reports a failure itself: `error`, then `response.failed`.
             is_named = event == "error" or frame.type == "error"
             if not (is_named and self._began and self._kind == "responses"):
                 raise error
@@ -299,7 +311,7 @@ class PassthroughStream:
             self.usage = tokens
 
     def feed_eof(self) -> bytes:
-        """Return the end of the stream: what lacked only its blank line, a missing ``[DONE]``.
+        """Return the rest at the end: an event without its blank line, or a missing ``[DONE]``.
 
         Raises:
             ProxyError: 502 `upstream_truncated`, the upstream ended before the answer did.
@@ -308,7 +320,7 @@ class PassthroughStream:
         if self.done:
             return out
         if self._kind == "other":
-            # Of a stream of another kind nobody knows how it ends.
+            # For another kind of stream, the end is not known.
             if self._medium is None or self._medium in _MEDIA_ENDS:
                 return out
         elif self.is_settled:
@@ -324,25 +336,26 @@ class PassthroughStream:
         if not line or (self._kind == "other" and self._medium is None):
             return rest
         try:
-            # The last event may lack its blank line and still be whole.
+            # The last event may lack its blank line and still be complete.
             return self._feed_blocks(line + b"\n\n")
         except ProxyError as exc:
             if exc.code == "upstream_bad_frame":
-                return exc.completed_events  # half an event: dropped, and the stream counts as cut
+                # Half an event is dropped, and the stream counts as cut.
+                return exc.completed_events
             raise
 
 
 def stream_kind(endpoint: str) -> StreamKind:
-    """Return by which rules a stream of *endpoint* is complete."""
+    """Return the rules by which a stream of *endpoint* is complete."""
     if endpoint in ("chat/completions", "completions"):
         return "chat"
     return "responses" if endpoint == "responses" else "other"
 
 
 def _without_data(block: bytes, lines: list[bytes]) -> bytes:
-    """Return what is left of a block without data: comments and blank lines.
+    """Return what remains of a block without data: comments and blank lines.
 
-    Anything else there SDKs would take for an event, and try to parse its emptiness.
+    SDKs would take anything else for an event, and try to parse its empty data.
     """
     said = [line for line in lines if line]
     if not all(line.startswith(b":") and not line.startswith(_UNSUPPORTED_FIELDS) for line in said):

@@ -83,7 +83,7 @@ def image_stream(answer: Fields) -> bytes | None:
 
 
 def response_stream(answer: Fields, numbers: SequenceNumbers) -> bytes | None:
-    """Return the events of a whole response; None if *answer* is none."""
+    """Return the events of a whole response; None if *answer* is not a response."""
     if not isinstance(answer.get("output"), list) and answer.get("object") != "response":
         return None
     begun = {**answer, "status": "in_progress", "output": [], "usage": None, "error": None}

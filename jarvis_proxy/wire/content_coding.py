@@ -71,7 +71,7 @@ class Decompressor:
 
     def _inflate(self) -> bytes:
         archive = self._archive
-        assert archive is not None  # noqa: S101 - begun before
+        assert archive is not None  # noqa: S101 - the caller has begun it
         try:
             piece = archive.decompress(self._input, _PIECE)
         except zlib.error:

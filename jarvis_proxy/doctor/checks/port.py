@@ -17,7 +17,7 @@ from jarvis_proxy.doctor.net.machine import ProbeEnv, describe_os_error
 
 _CHECK: Final = Check("checks/port", "port")
 _TIMEOUT: Final = 2.0
-_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not listened on
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared
 _BIND_ERRORS: Final = {
     errno.EACCES: "not_allowed",
     errno.EPERM: "not_allowed",

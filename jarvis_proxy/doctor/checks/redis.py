@@ -40,7 +40,7 @@ async def check_redis_store(
         check_redis(url)
     except SettingsError as exc:
         return [_CHECK.finding("not_installed", reason=exc.problems[0])]
-    from redis.asyncio import Redis  # only here: it is optional
+    from redis.asyncio import Redis  # imported here because it is optional
     from redis.exceptions import RedisError
 
     client = Redis.from_url(url, protocol=2, socket_connect_timeout=timeout_s)

@@ -67,7 +67,7 @@ def _says(pattern: str) -> re.Pattern[str]:
 
 
 def _set(**fields: bool) -> Callable[[RequestFallbacks], RequestFallbacks]:
-    return lambda now: replace(now, **fields)  # type: ignore[arg-type]  # none of them is a set
+    return lambda now: replace(now, **fields)  # type: ignore[arg-type]  # no value is a set
 
 
 def _no_limits(now: RequestFallbacks) -> RequestFallbacks:

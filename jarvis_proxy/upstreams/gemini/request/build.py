@@ -220,7 +220,7 @@ class _RequestBuilder:
         self._show_thoughts = call.show_thoughts and fallbacks.own_thoughts
         self.fallbacks = fallbacks
         taken = decoded.take()
-        assert isinstance(taken, DecodedChat)  # noqa: S101 - nobody else has taken it
+        assert isinstance(taken, DecodedChat)  # noqa: S101 - it was not taken yet
         self.request = taken.request
         self.traits = fallbacks.traits(traits_of(call.target_model))
         self.ignored = IgnoredParams(strict=call.strict_params)
