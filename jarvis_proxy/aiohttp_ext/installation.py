@@ -13,7 +13,7 @@ _RELEASE: Final = re.compile(r"(\d+)\.(\d+)\.(\d+)", re.ASCII)
 def version_hint(version: str) -> str | None:
     """Return a warning about an untested version of aiohttp, None for a tested one.
 
-    *version* is as aiohttp says it. Pre-releases count as not tested.
+    *version* is aiohttp's own version text. Pre-releases count as untested.
     """
     if _is_tested(version):
         return None

@@ -49,7 +49,7 @@ for _, entry in ipairs(cmsgpack.unpack(ARGV[1])) do
   end
 end
 local count, bytes = redis.call('ZCARD', index), tonumber(redis.call('GET', total) or 0)
--- A bound on the work of one call; entries go two at a time for each that comes.
+-- Bound the work of one call: 512 removals are two for each entry of a full batch.
 for _ = 1, 512 do
   local oldest = redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')
   if #oldest == 0 then break end

@@ -91,7 +91,7 @@ class SSEDecoder:
     def _single(self, data: bytes) -> SSEEvent | None:
         """Return the event if *data* is exactly one in the common form, as in most reads.
 
-        This skips the split into lines, and takes a third of the time.
+        This skips the split into lines, which saves about a fifth of the time.
         """
         if data[:6] != b"data: " or self._held_bytes or self._skip_lf:
             return None

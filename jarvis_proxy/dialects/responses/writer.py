@@ -89,7 +89,7 @@ class ResponseWriter:
         merges: bool = False,
     ) -> None:
         self.response = response
-        # What the first events tell, even where they are written when the answer has ended.
+        # The first events show this state, even if they are written after the end of the answer.
         self._first = None if out is None else msgspec.structs.replace(response)
         self.emitted = False
         """Whether events were written."""
