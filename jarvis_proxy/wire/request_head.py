@@ -13,6 +13,7 @@ import msgspec
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.json_limits import exceeds_depth, exceeds_fields, outline
+from jarvis_proxy.wire.model_values import model_values
 
 
 class RequestHead(msgspec.Struct):
@@ -204,8 +205,18 @@ def _check_duplicates(body: bytes) -> None:
 
 
 def with_model(body: bytes, model: str) -> bytes:
-    """Return *body*, a JSON object, with another model. Raises as ``with_field`` does."""
-    return with_field(body, "model", msgspec.json.encode(model))
+    """Return *body*, a JSON object, with another model in its place; every other byte stays.
+
+    A body without a model, or that writes the field's name with escapes, is written anew. Raises as
+    ``with_field`` does.
+    """
+    value = msgspec.json.encode(model)
+    pieces: list[bytes] = []
+    copied = 0
+    for start, end in model_values(body):
+        pieces += [body[copied:start], value]
+        copied = end
+    return b"".join((*pieces, body[copied:])) if pieces else with_field(body, "model", value)
 
 
 def with_field(body: bytes, name: str, value: bytes) -> bytes:

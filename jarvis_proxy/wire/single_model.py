@@ -18,7 +18,7 @@ import msgspec
 
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
-from jarvis_proxy.wire.request_head import with_model
+from jarvis_proxy.wire.request_head import with_field
 from jarvis_proxy.wire.text import printable
 
 MODEL: Final = "model"
@@ -79,7 +79,8 @@ def only_model(body: bytes, model: str | None) -> tuple[bytes, tuple[str, ...]]:
         if _folded(name) == "extrabody":
             check_names(_names_in(fields[name]))
     if model is not None:
-        body = with_model(body, model)
+        # Written anew, so that no spelling of the name is left but one.
+        body = with_field(body, MODEL, msgspec.json.encode(model))
     return body, _models_of_tools(fields.get("tools"))
 
 

@@ -373,11 +373,24 @@ def test_only_the_model_is_changed(body: dict[str, object], old: str, new: str) 
     assert json.loads(with_model(text, new)) == {**body, "model": new}
 
 
-def test_other_values_keep_their_bytes_and_order() -> None:
-    body = b'{ "a" : 1.50 , "model":"old", "b":[ 1,  2e0 ],"c":"\\u00e9\\/" }'
-    expected = b'{"a":1.50,"model":"new\\n\xc3\xa9","b":[ 1,  2e0 ],"c":"\\u00e9\\/"}'
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{ "a" : 1.50 , "model":%b, "b":[ 1,  2e0 ],"c":"\\u00e9\\/" }\n',
+        b'{"a":1,"a":{"model":"x"},"model"\t:\r\n%b}',
+        b'{"tools":[{"model":"x"}],"a\\"model":"x","b":"\\"model\\":\\"x\\"","model": %b}',
+        b' {"model":%b,"big":12345678901234567890123,"x":"\\ud83d","model2":"model"}',
+    ],
+)
+@pytest.mark.parametrize("old", [b'"old"', b'"o\\"ld\\\\"', b"null", b'""'])
+def test_all_other_bytes_stay(body: bytes, old: bytes) -> None:
+    assert with_model(body % old, "new\né") == body % b'"new\\n\xc3\xa9"'
 
-    assert with_model(body, "new\né") == expected
+
+def test_a_name_in_escapes_is_written_anew() -> None:
+    body = b'{ "\\u006dodel" : "old", "a": [ 1 ] }'
+
+    assert with_model(body, "x") == b'{"model":"x","a":[ 1 ]}'
 
 
 def test_b1_lone_surrogates_keep_their_bytes_with_another_model() -> None:

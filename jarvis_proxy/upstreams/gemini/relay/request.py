@@ -7,8 +7,6 @@ Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
 
 import re
-from collections.abc import Iterator
-from itertools import islice
 from typing import Final
 
 import msgspec
@@ -17,11 +15,10 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.sealed_state import GOOGLE_MARK
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import PLACEHOLDER
 from jarvis_proxy.wire.google_verbs import BATCH_EMBED, COUNT_TOKENS, EMBED, relayed_query
-from jarvis_proxy.wire.json_limits import outline
+from jarvis_proxy.wire.model_values import model_values
 
 # A quotation mark inside a string is escaped. So without a preceding backslash, each of these
 # matches a field's name, never a part of a text.
-_MODEL: Final = re.compile(rb'(?<!\\)"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 _SIGNATURE: Final = rb'(?<!\\)"thought(?:S|_s)ignature"\s*:\s*"%b[^"\\]*"' % GOOGLE_MARK.encode()
 _SIGNED: Final = re.compile(rb"(,\s*)?%b(?(1)|(?:\s*,)?)" % _SIGNATURE)
 # Among a model's parts only a call is an object. So its brace and a comma precede the signature, or
@@ -37,8 +34,6 @@ _ONLY_SIGNED: Final = re.compile(
 )
 _MODEL_DEPTHS: Final = {BATCH_EMBED: (1, 3), COUNT_TOKENS: (1, 2), EMBED: (1,)}
 """Depths of the model names that Google compares with the one in the URL."""
-_MOST_NAMES: Final = 2048
-"""Most names to replace, many times Google's batch limit: each one takes time."""
 
 
 def relayed_path(call: Call) -> str:
@@ -61,24 +56,12 @@ def with_model_names(body: bytes, verb: str, model: str, target: str) -> bytes:
     names = {model: target, f"models/{model}": f"models/{target}"}
     pieces: list[bytes] = []
     copied = 0
-    for start, end in _model_names(body, _MODEL_DEPTHS.get(verb, (1,))):
+    for start, end in model_values(body, _MODEL_DEPTHS.get(verb, (1,))):
         renamed = names.get(_text(body[start:end]))
         if renamed is not None:
             pieces += [body[copied:start], msgspec.json.encode(renamed)]
             copied = end
     return b"".join((*pieces, body[copied:])) if pieces else body
-
-
-def _model_names(body: bytes, depths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Yield the positions of the values of ``model`` fields at any of *depths*."""
-    depth = at = 0
-    for found in islice(_MODEL.finditer(body), _MOST_NAMES):
-        for marks in outline(body[at : found.start()], b"[]{}"):
-            depth += marks.count(b"[") + marks.count(b"{")
-            depth -= marks.count(b"]") + marks.count(b"}")
-        at = found.end()
-        if depth in depths:
-            yield found.span(1)
 
 
 def _text(value: bytes) -> str:
