@@ -8,18 +8,26 @@ import argparse
 import asyncio
 import itertools
 import random
-import struct
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.support.both_ends import DEATHS, Act, BothEnds, Death, die, path_of, reach, see_end
+from tests.support.both_ends import (
+    DEATHS,
+    OFFENCES,
+    Act,
+    BothEnds,
+    Death,
+    die,
+    path_of,
+    reach,
+    see_end,
+)
 from tests.support.measured_proxy import MeasuredProxy, raise_file_limit, start
 from tests.support.raw_upstream import Peer
-from tests.support.raw_websocket import BINARY, CLOSE, TEXT, RawSocket, Refused, encode
+from tests.support.raw_websocket import BINARY, TEXT, RawSocket, Refused
 
 _PATIENCE: Final = 120.0
 _SIZES: Final = (0, 1, 125, 126, 4000, 65535, 65536, 200_000)
@@ -30,14 +38,7 @@ _LATE: Final = 0.4
 _SETTINGS: Final = {"MAX_BODY_MB": "1", "MAX_INFLIGHT_MB": "2000"}
 _DYING: Final = 200
 """Upstreams for handshakes that fail: the circuit of one would open for all sessions."""
-_TOO_MUCH: Final = b"x" * (2**20 + 1)
-_OFFENCES: Final[Mapping[str, Callable[[bool], bytes]]] = {
-    "reserved bit": lambda mask: encode(TEXT, b"x", mask=mask, first=0xC0),
-    "unknown opcode": lambda mask: encode(3, b"x", mask=mask),
-    "wrong close code": lambda mask: encode(CLOSE, struct.pack("!H", 1005), mask=mask),
-    "too large message": lambda mask: encode(TEXT, _TOO_MUCH, mask=mask),
-}
-_BREAKS: Final = tuple(f"{party}: {name}" for party in ("client", "upstream") for name in _OFFENCES)
+_BREAKS: Final = tuple(f"{party}: {name}" for party in ("client", "upstream") for name in OFFENCES)
 _OPEN_DEATHS: Final = {
     str(death): death for death in DEATHS if death.state not in ("half a handshake", "handshake")
 }
@@ -145,9 +146,7 @@ class Soak:
             elif death is None:
                 await self._open(port, plan)
             elif death.party == "client":
-                started = time.monotonic()
-                await self.ends.leave_early(port, plan.number, death)
-                self._took(plan, started)
+                self._took(plan, await self.ends.leave_early(port, plan.number, death))
             else:
                 status = 504 if death.way == "vanishes" else 502
                 await self._refuse(port, plan, _dying(death), status)
@@ -184,7 +183,7 @@ class Soak:
         """Send what is no frame, or too large a one; both sides are told."""
         code = 1009 if offence.startswith("too large") else 1002
         started = time.monotonic()
-        acting.writer.write(_OFFENCES[offence](acting.mask))
+        acting.writer.write(OFFENCES[offence](acting.mask))
         events, closed = await acting.until_close()
         assert closed == code, closed
         others, other_closed = await other.until_close()

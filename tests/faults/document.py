@@ -12,6 +12,8 @@ from tests.faults.inner_rows import INNER
 from tests.faults.kinds import ClientKind, clients_of, sdk_class
 from tests.faults.leaving_rows import LEAVINGS
 from tests.faults.rows import ALL, OPENAI_STREAMS, STREAMS, Row, Sight
+from tests.faults.session_rows import CLIENT_ROWS as CLIENT_SESSION_ROWS
+from tests.faults.session_rows import ROWS as SESSION_ROWS
 
 PATH: Final = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 _NAMES: Final[dict[Surface, str]] = {
@@ -98,7 +100,8 @@ JARVIS_TEST_CALLS=1250 ./start.sh test tests/upstream_client`.
 - Restarts and drains: `JARVIS_TEST_DRAINS=50 JARVIS_TEST_RESTARTS=20 \
 ./start.sh test tests/test_lifecycle.py`.
 
-What needs a network of several machines (packet loss, a client whose power is cut) is not tested.
+A machine that is gone is played by dropping all that comes for its end of a session.
+What needs a network of several machines (packet loss) is not tested.
 
 The last column names the test: `./start.sh test tests/faults -k reset-in-event`.
 """
@@ -125,6 +128,14 @@ _SDKS: Final[tuple[tuple[str, ClientKind], ...]] = (
     ("Google, Python", "google-python"),
     ("Google, Node.js", "google-node"),
 )
+_SESSIONS: Final = """\
+## Sessions of `/v1/realtime`
+
+OpenAI's SDK for Python with and without asyncio, the one for Node.js with its own WebSocket, and \
+a raw socket see each fault of an upstream and of the proxy; the upstream's end is checked too.
+A WebSocket of Node.js or of a browser does not show the status of a handshake that is refused.
+`python -m tests.realtime_soak` plays all of these at once.
+"""
 _CLIENTS: Final = """\
 ## Clients at fault
 
@@ -158,6 +169,7 @@ def render() -> str:
         lines = [(fault.fault, fault.sight.describe(), fault.name) for fault in faults]
         parts += [f"### {title}\n", _table(lines)]
     parts += [_LEAVING, _table((row.fault, "nothing: it is gone", row.name) for row in LEAVINGS)]
+    parts += [_SESSIONS, _session_table()]
     parts += [_INNER, _table((row.fault, row.streamed.describe(), row.name) for row in INNER)]
     parts.append(_ELSEWHERE)
     for title, others in ELSEWHERE:
@@ -187,6 +199,18 @@ def _sdk_table() -> str:
     ]
     rule = "---".join("|" * (len(head) + 1))
     return "\n".join([_cells(head), rule, *map(_cells, lines), ""])
+
+
+def _session_table() -> str:
+    """Return the table of sessions: faults of upstreams and of the proxy, then those of clients."""
+    lines = [(row.fault, row.sees.describe(), row.upstream, row.name) for row in SESSION_ROWS]
+    lines += [(row.fault, row.sees, row.upstream, row.name) for row in CLIENT_SESSION_ROWS]
+    body = [
+        _cells((fault, seen, "–" if code is None else f"close {code}", f"`{name}`"))
+        for fault, seen, code, name in lines
+    ]
+    head = ("Fault", "What the client sees", "What the upstream sees", "Test")
+    return "\n".join([_cells(head), "|---|---|---|---|", *body, ""])
 
 
 def _cells(texts: Sequence[str]) -> str:

@@ -11,6 +11,8 @@ from tests.faults.document import PATH, render
 from tests.faults.elsewhere import ELSEWHERE, Elsewhere
 from tests.faults.inner_rows import INNER
 from tests.faults.leaving_rows import LEAVINGS
+from tests.faults.session_rows import CLIENT_ROWS as CLIENT_SESSION_ROWS
+from tests.faults.session_rows import ROWS as SESSION_ROWS
 
 TESTS = Path(__file__).resolve().parents[1]
 OTHERS = [other for _, others in ELSEWHERE for other in others]
@@ -26,6 +28,8 @@ def test_no_two_rows_have_one_name() -> None:
     names += [fault.name for fault in client_rows.FAULTS]
     names += [row.name for row in LEAVINGS]
     names += [row.name for row in INNER]
+    names += [row.name for row in SESSION_ROWS]
+    names += [row.name for row in CLIENT_SESSION_ROWS]
 
     assert len(set(names)) == len(names)
 

@@ -11,7 +11,8 @@ import itertools
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -52,10 +53,17 @@ STATES: Final[tuple[State, ...]] = (
 WAYS: Final[tuple[Way, ...]] = ("FIN", "RST", "half-close", "vanishes")
 CODE: Final = 4001
 """With which the other side closes, where one dies instead of answering that."""
+OFFENCES: Final[Mapping[str, Callable[[bool], bytes]]] = {
+    "reserved bit": lambda mask: encode(TEXT, b"x", mask=mask, first=0xC0),
+    "unknown opcode": lambda mask: encode(3, b"x", mask=mask),
+    "wrong close code": lambda mask: encode(CLOSE, struct.pack("!H", 1005), mask=mask),
+    "too large message": lambda mask: encode(TEXT, b"x" * (2**20 + 1), mask=mask),
+}
+"""What no side may send, where messages have a megabyte at most; a client's frames have a mask."""
 _ATTACH_FILTER: Final = 26
 """SO_ATTACH_FILTER of Linux, which Python does not name."""
 _DROP_ALL: Final = struct.pack("HBBI", 0x06, 0, 0, 0)
-_NUMBER: Final = re.compile(r"end=(\d+)")
+_NUMBER: Final = re.compile(r"end=(\d+)|/end(\d+)/")
 _PIECE: Final = b"x" * 65536
 _MOST: Final = 64
 """Pieces after which a side is taken for one that does not read, though the system takes more."""
@@ -142,7 +150,7 @@ class BothEnds:
         self.upstream.received.clear()
         found = _NUMBER.search(request.path)
         assert found is not None
-        number = int(found[1])
+        number = int(found[1] or found[2])
         if (over := self._over.get(number)) is not None:  # its client may have left already
             self._arrivals[number].set_result((peer, request))
             await over.wait()
@@ -177,8 +185,10 @@ class BothEnds:
                 accepting.cancel()
                 await asyncio.gather(accepting, return_exceptions=True)
 
-    async def leave_early(self, port: int, number: int, death: Death) -> None:
-        """Play a client that dies before its session is open; the upstream is left at once.
+    async def leave_early(self, port: int, number: int, death: Death) -> float:
+        """Play a client that dies before its session is open, and wait until its upstream is left.
+
+        Return when it died, on the monotonic clock.
 
         Raises:
             Refused: the proxy answered before it asked the upstream.
@@ -187,15 +197,17 @@ class BothEnds:
             if death.state == "half a handshake":
                 await connection.send(b"GET /v1/realtime?model=gpt HTTP/1.1\r\nHost: x\r\nUpgr")
                 die(connection.writer, death.way)
-                return
+                return time.monotonic()
             await connection.post(path_of(number), b"", handshake(BEARER), "GET")
             answered = asyncio.create_task(refusal(connection))
             try:
                 await _first_of(arrival, answered)
                 if answered.done():
                     raise await answered
+                died = time.monotonic()
                 die(connection.writer, death.way)
                 await arrival.result()[0].closed()
+                return died
             finally:
                 answered.cancel()
                 await asyncio.gather(answered, return_exceptions=True)
@@ -232,13 +244,9 @@ async def _refused(port: int, path: str) -> Refused:
 
 async def reach(death: Death, dying: RawSocket, other: RawSocket) -> None:
     """Bring an open session into the state of *death*."""
+    dying.writer.write(dying_part(death, mask=dying.mask))
+    await dying.writer.drain()
     match death.state:
-        case "in a frame":
-            dying.writer.write(encode(TEXT, b"x" * 2000, mask=dying.mask)[:1000])
-            await dying.writer.drain()
-        case "in a message":
-            dying.writer.write(encode(TEXT, b"x" * 100, mask=dying.mask, first=0))
-            await dying.writer.drain()
         case "closing":
             await other.close(CODE)
             frame = await dying.receive()
@@ -247,6 +255,17 @@ async def reach(death: Death, dying: RawSocket, other: RawSocket) -> None:
         case "not reading":
             dying.pause()
             await fill(other)
+
+
+def dying_part(death: Death, *, mask: bool) -> bytes:
+    """Return what a side that dies has sent last."""
+    match death.state:
+        case "in a frame":
+            return encode(TEXT, b"x" * 2000, mask=mask)[:1000]
+        case "in a message":
+            return encode(TEXT, b"x" * 100, mask=mask, first=0)
+        case _:
+            return b""
 
 
 async def fill(sender: RawSocket) -> None:

@@ -150,10 +150,13 @@ class RealtimeSession:
             for task in (self._up, self._down):
                 task.cancel()
             await asyncio.gather(self._up, self._down, return_exceptions=True)
+            sides = (self._upstream, self._client)
+            saying = asyncio.gather(*(_say(side, last, wait=wait) for side in sides))
+            # Both have been told before the time begins, which a busy machine may take away.
+            await asyncio.sleep(0)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_SECOND):
-                    sides = (self._upstream, self._client)
-                    await asyncio.gather(*(_say(side, last, wait=wait) for side in sides))
+                    await saying
         finally:
             self._upstream.close()
             self._client.close()

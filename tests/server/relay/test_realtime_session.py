@@ -15,6 +15,7 @@ from jarvis_proxy.aiohttp_ext.websockets import (
     close_frame,
 )
 from jarvis_proxy.errors import LimitExceeded, ProxyError
+from jarvis_proxy.server.relay import realtime_session
 from jarvis_proxy.server.relay.realtime_observer import SessionObserver
 from jarvis_proxy.server.relay.realtime_session import RealtimeSession, SessionEnd, upstream_lost
 
@@ -127,6 +128,16 @@ async def test_lost_and_broken_sides() -> None:
         end = await play(client, upstream)
         assert (client.closes, upstream.closes) == (to_client, to_upstream)
         assert not end.is_good
+
+
+async def test_both_sides_are_told_though_the_machine_takes_the_time_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(realtime_session, "_LAST_SECOND", 0.0)
+    client, upstream = FakePeer(), FakePeer(PeerBroken(1002))
+    await play(client, upstream)
+
+    assert (client.closes, upstream.closes) == ([1011], [1002])
 
 
 @pytest.mark.parametrize("side", ["client", "upstream"])
