@@ -3,6 +3,7 @@ reads.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -83,6 +84,26 @@ async def test_whole_answer() -> None:
     assert answer.content[0].text == "Hello!"
     assert answer.usage.cache_read_input_tokens == 30
     assert answer._request_id.startswith("req_")
+
+
+async def test_whole_answer_in_place_of_a_stream() -> None:
+    """The SDK parses no JSON there: it would see an empty answer."""
+    content: list[Json] = [
+        {"type": "thinking", "thinking": "hm", "signature": "Eq=="},
+        {"type": "redacted_thinking", "data": "QQ=="},
+        {"type": "text", "text": "Hé"},
+        {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"city": "Köln"}},
+        {"type": "tool_use", "id": "toolu_2", "name": "g", "input": {}},
+    ]
+
+    async def play(peer: Peer, request: Received) -> None:
+        await peer.reply(message(*content, stop_reason="tool_use"))
+
+    async with proxy_before(play) as (proxy, _), client_of(proxy) as client:
+        answer = await streamed(client)
+
+    expected = json.loads(message(*content, stop_reason="tool_use"))
+    assert answer.to_dict() | expected == answer.to_dict()
 
 
 async def test_stream_with_a_call() -> None:

@@ -144,7 +144,7 @@ class PassthroughExchange:
         except ValueError:
             return None
         if self._call.endpoint.startswith("images/"):
-            return image_stream(answer)
+            return image_stream(answer, edits=self._call.endpoint == "images/edits")
         if stream_kind(self._call.endpoint) == "chat":
             return chat_stream(answer, asks_usage=asks_usage)
         return response_stream(answer, numbers or SequenceNumbers())

@@ -3,7 +3,8 @@
 Some upstreams ignore ``stream``. SDKs parse no JSON there, so they would see an empty answer.
 
 Source: https://platform.openai.com/docs/api-reference/chat-streaming,
-https://platform.openai.com/docs/api-reference/responses-streaming (read 2026-11).
+https://platform.openai.com/docs/api-reference/responses-streaming,
+https://docs.claude.com/en/api/messages-streaming (read 2026-11).
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,13 @@ from jarvis_proxy.upstreams.json_values import Fields, dumps, fields_of, items_o
 from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.sse import DONE
 
+_EMPTIED: Final[Fields] = {"text": "", "thinking": "", "signature": "", "input": {}}
+"""Fields of a content block that come as deltas, with what a block begins with."""
+_DELTAS: Final = {
+    "text": "text_delta",
+    "thinking": "thinking_delta",
+    "signature": "signature_delta",
+}
 _ENDS: Final = frozenset({"completed", "failed", "incomplete"})
 _IMAGE: Final = ("background", "output_format", "quality", "size")
 
@@ -69,12 +77,15 @@ def _ended(choice: Fields, *, is_text: bool) -> Fields:
     }
 
 
-def image_stream(answer: Fields) -> bytes | None:
-    """Return one event per finished picture; None if they are links, or there are none."""
+def image_stream(answer: Fields, *, edits: bool = False) -> bytes | None:
+    """Return one event per finished picture; None if they are links, or there are none.
+
+    *edits*: pictures were edited, not generated.
+    """
     pictures = [fields_of(picture) for picture in items_of(answer.get("data"))]
     if not pictures or not all(isinstance(p.get("b64_json"), str) for p in pictures):
         return None
-    kind = "image_generation.completed"
+    kind = "image_edit.completed" if edits else "image_generation.completed"
     shared = {name: answer[name] for name in _IMAGE if name in answer}
     shared |= {"created_at": answer.get("created"), "usage": answer.get("usage")}
     return b"".join(
@@ -98,6 +109,36 @@ def response_stream(answer: Fields, numbers: SequenceNumbers) -> bytes | None:
             events.append({**event, "output_index": index})
     events.append({"type": f"response.{end}", "response": answer})
     return b"".join(_event({**event, "sequence_number": numbers.take()}) for event in events)
+
+
+def message_stream(answer: Fields) -> bytes | None:
+    """Return the events of a whole message of Anthropic's API; None if *answer* is not one."""
+    if answer.get("type") != "message":
+        return None
+    ending = {name: answer.get(name) for name in ("stop_reason", "stop_sequence")}
+    begun = {**answer, "content": [], **dict.fromkeys(ending)}
+    events: list[dict[str, object]] = [{"type": "message_start", "message": begun}]
+    for index, block in enumerate(items_of(answer.get("content"))):
+        events += ({**event, "index": index} for event in _block(fields_of(block)))
+    usage = answer.get("usage") or {"output_tokens": 0}
+    events += [
+        {"type": "message_delta", "delta": ending, "usage": usage},
+        {"type": "message_stop"},
+    ]
+    return b"".join(map(_event, events))
+
+
+def _block(block: Fields) -> Iterator[dict[str, object]]:
+    begun = {**block, **{name: empty for name, empty in _EMPTIED.items() if name in block}}
+    yield {"type": "content_block_start", "content_block": begun}
+    for name, kind in _DELTAS.items():
+        if isinstance(text := block.get(name), str) and text:
+            yield {"type": "content_block_delta", "delta": {"type": kind, name: text}}
+    if block.get("input"):
+        json = dumps(block["input"]).decode("utf-8", "replace")
+        delta = {"type": "input_json_delta", "partial_json": json}
+        yield {"type": "content_block_delta", "delta": delta}
+    yield {"type": "content_block_stop"}
 
 
 def _item(item: Fields) -> Iterator[dict[str, object]]:

@@ -7,7 +7,12 @@ import pytest
 
 from jarvis_proxy.upstreams.json_values import Fields
 from jarvis_proxy.upstreams.openai_stream import PassthroughStream
-from jarvis_proxy.upstreams.whole_as_stream import chat_stream, image_stream, response_stream
+from jarvis_proxy.upstreams.whole_as_stream import (
+    chat_stream,
+    image_stream,
+    message_stream,
+    response_stream,
+)
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -166,6 +171,7 @@ def test_pictures_are_events_and_links_are_not() -> None:
     (event,) = chunks(image_stream(answer))
 
     assert (event["type"], event["size"]) == ("image_generation.completed", "1x1")
+    assert chunks(image_stream(answer, edits=True))[0]["type"] == "image_edit.completed"
     assert image_stream({"data": [{"url": "x"}]}) is None
     assert image_stream({"data": []}) is None
 
@@ -176,3 +182,16 @@ def test_c1_a_part_without_text_is_added_and_done_only() -> None:
 
     kinds = [event["type"] for event in chunks(response_stream(answer, SequenceNumbers()))]
     assert kinds[3:5] == ["response.content_part.added", "response.content_part.done"]
+
+
+def test_what_is_no_message_is_no_stream_of_one() -> None:
+    assert message_stream({"id": "x"}) is None
+
+
+def test_a_message_without_content_or_usage_still_ends() -> None:
+    found = chunks(message_stream({"type": "message", "stop_reason": "refusal"}))
+
+    assert [event["type"] for event in found] == ["message_start", "message_delta", "message_stop"]
+    assert found[0]["message"]["content"] == []
+    assert found[1]["delta"]["stop_reason"] == "refusal"
+    assert found[1]["usage"] == {"output_tokens": 0}

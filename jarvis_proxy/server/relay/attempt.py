@@ -40,6 +40,7 @@ from jarvis_proxy.upstreams.answer_kinds import (
     is_looked_at,
     kind_of,
 )
+from jarvis_proxy.upstreams.anthropic.relay import MessagesRelayExchange
 from jarvis_proxy.upstreams.openai import PassthroughExchange
 from jarvis_proxy.upstreams.openai_stream import stream_kind
 from jarvis_proxy.wire.headers import media_type
@@ -243,7 +244,7 @@ class UpstreamAttempt:
             ProxyError: 502 `upstream_bad_response`, it is neither.
         """
         events = None
-        if isinstance(self._exchange, PassthroughExchange):
+        if isinstance(self._exchange, PassthroughExchange | MessagesRelayExchange):
             numbers = client_stream.number_events(relayed=False)
             asks_usage = wants_usage(self._call.body)
             events = self._exchange.as_stream(numbers, asks_usage=asks_usage)

@@ -16,6 +16,8 @@ from jarvis_proxy.upstreams.anthropic.relay_errors import relayed_error
 from jarvis_proxy.upstreams.anthropic.relay_request import relayed_body, without_thinking
 from jarvis_proxy.upstreams.anthropic.relay_stream import MessagesRelayStream, read_whole
 from jarvis_proxy.upstreams.anthropic.upstream import VERSION
+from jarvis_proxy.upstreams.json_values import fields_of, loads
+from jarvis_proxy.upstreams.whole_as_stream import message_stream
 from jarvis_proxy.wire.headers import MESSAGES_HEADERS
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
@@ -121,6 +123,10 @@ class MessagesRelayExchange:
     def answer(self) -> bytes:
         """Return the upstream's bytes unchanged."""
         return self._answer
+
+    def as_stream(self, numbers: SequenceNumbers | None, *, asks_usage: bool) -> bytes | None:
+        """Return the whole answer as the stream that was requested; None if it is not a message."""
+        return message_stream(fields_of(loads(self._answer)))
 
     def stream_translator(
         self, index: int = 0, numbers: SequenceNumbers | None = None
