@@ -66,15 +66,19 @@ ASSETS: Final = (
 )
 """The files that the dashboard loads or links to."""
 
-REALTIME: Final = "realtime"
-"""The WebSocket of OpenAI's Realtime API."""
+REALTIME: Final = ("realtime", "realtime/translations")
+"""The WebSockets of OpenAI's Realtime API: a conversation, and an interpreter.
+
+Source: https://platform.openai.com/docs/guides/realtime-translation (read 2026-11).
+"""
 
 CLIENT_SECRETS: Final = (
     "realtime/client_secrets",
     "realtime/sessions",
     "realtime/transcription_sessions",
+    "realtime/translations/client_secrets",
 )
-"""The endpoints where a server requests a secret for that WebSocket. The last two are beta.
+"""The endpoints where a server requests a secret for such a WebSocket. "…sessions" are beta.
 
 Source: https://platform.openai.com/docs/api-reference/realtime-sessions (read 2026-11).
 """
@@ -133,7 +137,10 @@ def _fixed() -> dict[str, EndpointMatch]:
         table[endpoint] = EndpointMatch(
             "infer", endpoint, f"/v1/{endpoint}", ("POST",), api="messages"
         )
-    table[REALTIME] = EndpointMatch("realtime", REALTIME, f"/v1/{REALTIME}", ("GET",), api="openai")
+    for endpoint in REALTIME:
+        table[endpoint] = EndpointMatch(
+            "realtime", endpoint, f"/v1/{endpoint}", ("GET",), api="openai"
+        )
     for endpoint in CLIENT_SECRETS:
         table[endpoint] = EndpointMatch(
             "client_secret", endpoint, f"/v1/{endpoint}", ("POST",), api="openai"
@@ -167,8 +174,7 @@ _ADDRESSES: Final = (
     *(f"/v1/{e}" for e in INFERENCE),
     f"/v1/{MESSAGES}",
     f"/v1/{COUNT_TOKENS}",
-    f"/v1/{REALTIME}",
-    *(f"/v1/{e}" for e in CLIENT_SECRETS),
+    *(f"/v1/{e}" for e in (*REALTIME, *CLIENT_SECRETS)),
 )
 
 

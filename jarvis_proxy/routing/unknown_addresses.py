@@ -53,11 +53,20 @@ _OLLAMA: Final = (
 )
 
 
+_WEBRTC: Final = re.compile(r"realtime/(translations/)?calls(/.*)?\Z")
+_CALLS: Final = (
+    "Calls over WebRTC and SIP lead past this proxy to OpenAI, and are relayed to OpenAI with the "
+    "setting PASSTHROUGH=all only. A WebSocket at /v1/realtime needs no setting."
+)
+
+
 def hint(path: str) -> str:
     """Return what would serve *path*, or the most similar path, in one or two sentences."""
     plain = re.sub(r"/{2,}", "/", path[:200]).strip("/")
     bare = _without_prefix(plain)
     first = bare.partition("/")[0]
+    if _WEBRTC.match(bare):
+        return _CALLS
     if first in _OPENAIS or _STORED.match(bare):
         return (
             f"/v1/{first} is a part of OpenAI's API that is relayed to OpenAI with the setting "

@@ -13,9 +13,9 @@ from jarvis_proxy.access.client_keys import presented_keys
 from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.redaction import REDACTED, CallSecrets
-from jarvis_proxy.server.context import CONTEXT
+from jarvis_proxy.server.context import CONTEXT, MATCH
 from jarvis_proxy.upstreams.openai_errors import redacted
-from jarvis_proxy.wire.headers import EXPOSED, RESPONSE_ALLOWED, response_headers
+from jarvis_proxy.wire.headers import EXPOSED, RESPONSE_ALLOWED, created_path, response_headers
 
 _COMMON: Final = frozenset(EXPOSED.split(", ")) | RESPONSE_ALLOWED
 _KEYS: Final = web.RequestKey("_KEYS", CallSecrets)
@@ -35,6 +35,9 @@ def redact_events(request: web.Request, events: bytes) -> bytes:
 def forwarded_headers(request: web.Request, headers: Mapping[str, str]) -> dict[str, str]:
     """Return an upstream's headers that go to the client, names lower-cased, without keys."""
     forwarded = response_headers(headers)
+    # The id of a call over WebRTC is there only. Redirects never come so far.
+    if request[MATCH].kind == "other" and (path := created_path(headers.get("Location", ""))):
+        forwarded["location"] = path
     text = "\n".join(forwarded.values())
     if not forwarded.keys() <= _COMMON:
         text = "\n".join((text, *forwarded))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
+from urllib.parse import urlsplit
 
 _MAX_VALUE: Final = 256
 _MAX_BETAS: Final = 4096
@@ -53,7 +54,7 @@ _LEADING_NUMBER: Final = re.compile(
 RATE_LIMIT_PREFIXES: Final = ("x-ratelimit-", "anthropic-ratelimit-")
 
 EXPOSED: Final = (
-    "openai-processing-ms, request-id, retry-after, retry-after-ms, x-jarvis-attempts, "
+    "location, openai-processing-ms, request-id, retry-after, retry-after-ms, x-jarvis-attempts, "
     "x-jarvis-ignored, x-jarvis-model, x-jarvis-upstream, x-ratelimit-limit-requests, "
     "x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, "
     "x-ratelimit-reset-requests, x-ratelimit-reset-tokens, x-request-id, x-should-retry"
@@ -119,6 +120,18 @@ def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if name and len(value) <= _MAX_VALUE and value.isascii() and value.isprintable():
             forwarded[name] = value
     return _without_named(forwarded, headers.get("Connection"))
+
+
+def created_path(location: str) -> str | None:
+    """Return the path in an upstream's ``Location``, whose end is the id of what it has made.
+
+    Never another host: a client would send its key there.
+    """
+    try:
+        path = urlsplit(location).path
+    except ValueError:
+        return None
+    return path if path.startswith("/") and path[1:2] != "/" and is_field_value(path) else None
 
 
 @lru_cache(maxsize=1024)

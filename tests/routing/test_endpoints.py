@@ -21,6 +21,7 @@ ENDPOINTS = {
     "models": ("models", "/v1/models", READ),
     **{endpoint: ("infer", f"/v1/{endpoint}", ("POST",)) for endpoint in INFERENCE},
     "realtime": ("realtime", "/v1/realtime", ("GET",)),
+    "realtime/translations": ("realtime", "/v1/realtime/translations", ("GET",)),
     **{endpoint: ("client_secret", f"/v1/{endpoint}", ("POST",)) for endpoint in CLIENT_SECRETS},
 }
 

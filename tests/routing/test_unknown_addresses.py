@@ -18,6 +18,8 @@ from jarvis_proxy.routing.unknown_addresses import hint
         "/v1/vector_stores",
         "/v1/realtime",
         "/v1/realtime/calls",
+        "/realtime/calls/rtc_1/hangup",
+        "/v1/realtime/translations/calls",
         "/v1/fine_tuning/jobs",
         "/v1/uploads",
         "/v1/conversations",
@@ -32,6 +34,12 @@ from jarvis_proxy.routing.unknown_addresses import hint
 )
 def test_a9_what_openai_serves_needs_the_setting(path: str) -> None:
     assert "PASSTHROUGH=all" in hint(path)
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime/calls", "/openai/v1/realtime/translations/calls"])
+def test_calls_over_webrtc_have_a_websocket_instead(path: str) -> None:
+    assert "WebSocket at /v1/realtime" in hint(path)
+    assert "WebSocket" not in hint("/v1/realtime/callsign")
 
 
 @pytest.mark.every_case

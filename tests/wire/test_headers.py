@@ -10,6 +10,7 @@ from jarvis_proxy.wire.headers import (
     EXPOSED,
     charset,
     connection_names,
+    created_path,
     idempotency_key,
     is_field_value,
     media_type,
@@ -200,10 +201,29 @@ def test_no_header_can_make_the_lists_fail_or_leak(headers: dict[str, str]) -> N
     assert all(is_field_value(value) for value in crossed.values())
 
 
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/v1/realtime/calls/rtc_1", "/v1/realtime/calls/rtc_1"),
+        ("https://api.openai.com/v1/realtime/calls/rtc_1?x=1#y", "/v1/realtime/calls/rtc_1"),
+        ("//evil.example/rtc_1", "/rtc_1"),
+        ("https://evil.example//evil.example/x", None),
+        ("rtc_1", None),
+        ("", None),
+        ("http://[x/", None),
+        ("/a b\x7f", None),
+        ("/" + "a" * 300, None),
+    ],
+)
+def test_of_a_location_the_path_crosses(location: str, path: str | None) -> None:
+    assert created_path(location) == path
+
+
 def test_exposed_headers_are_the_proxys_or_cross_from_upstreams() -> None:
     """What a page may read must exist, else the list promises nothing."""
     messages = MessagesApi().answer_headers("0" * 24)
-    for name in EXPOSED.split(", "):
+    assert created_path("/x") == "/x"
+    for name in EXPOSED.removeprefix("location, ").split(", "):
         crossed = response_headers(CIMultiDict({name: "1"}))
         assert name.startswith("x-jarvis-") or name in messages or crossed == {name: "1"}
 

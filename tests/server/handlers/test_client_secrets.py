@@ -103,12 +103,25 @@ async def test_the_betas_sessions_have_it_in_an_object_of_their_own() -> None:
             assert SECRET.encode() not in answer.body
 
 
+async def test_a_secret_of_an_interpreter_opens_its_session() -> None:
+    service = Service()
+    async with service.upstream.running(), running_proxy(service.upstream.base_url) as proxy:
+        answer = await ask(proxy, "/v1/realtime/translations/client_secrets")
+        path, secret = "/v1/realtime/translations?model=gpt-x", json.loads(answer.body)["value"]
+        async with opened(proxy.port, path, {}, protocols(secret)) as socket:
+            await socket.send(TEXT, b"{}")
+            assert await socket.receive() == RawFrame(TEXT, b"{}")
+    asked, opening = service.upstream.received
+    assert asked.path == "/v1/realtime/translations/client_secrets"
+    assert opening.path == path
+
+
 async def test_a_secret_opens_sessions_only() -> None:
     service = Service()
     async with service.upstream.running(), running_proxy(service.upstream.base_url) as proxy:
         secret = json.loads((await ask(proxy)).body)["value"]
         headers = {"Authorization": f"Bearer {secret}"}
-        for path in ("/v1/realtime/client_secrets", "/v1/chat/completions"):
+        for path in ("/v1/realtime/client_secrets", "/v1/realtime/calls", "/v1/chat/completions"):
             assert (await fetch(proxy.port, path, BODY, headers)).status == 401
         models = await fetch(proxy.port, "/v1/models", headers=headers, method="GET")
         assert models.status == 401

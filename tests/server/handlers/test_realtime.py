@@ -151,11 +151,13 @@ async def test_without_a_valid_key_there_is_no_session(protocols: list[str]) -> 
 
 @pytest.mark.parametrize("passthrough", ["inference", "all"])
 async def test_other_prefixes_and_passthrough(passthrough: str) -> None:
-    async with scene(PASSTHROUGH=passthrough) as (proxy, _):
-        for prefix in ("", "/openai/v1"):
-            async with opened(proxy.port, f"{prefix}/realtime?model=gpt-realtime") as socket:
+    async with scene(PASSTHROUGH=passthrough) as (proxy, upstream):
+        for path in ("/realtime", "/openai/v1/realtime", "/v1/realtime/translations"):
+            async with opened(proxy.port, f"{path}?model=gpt-realtime") as socket:
                 await socket.send(TEXT, b"{}")
                 assert await socket.receive() == RawFrame(TEXT, b"{}")
+    paths = [asked.path.partition("?")[0] for asked in upstream.received]
+    assert paths == ["/v1/realtime", "/v1/realtime", "/v1/realtime/translations"]
 
 
 async def test_a_model_of_a_compatible_service_goes_there() -> None:

@@ -189,3 +189,45 @@ async def test_without_the_setting_only_calls_are_served() -> None:
             assert response.status == 404
 
     assert not any(services.received().values())
+
+
+async def test_a_call_over_webrtc_goes_through_byte_for_byte_and_has_its_id() -> None:
+    offer, answer = b"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n", b"v=0\r\no=- 3 4 IN IP4 127.0.0.1\r\n"
+
+    async def script(peer: Peer, request: Received) -> None:
+        location = ["Location: /v1/realtime/calls/rtc_1"]
+        await peer.reply(answer, 201, "application/sdp", location)
+
+    openai = RawUpstream(script)
+    async with openai.running(), running_proxy(openai.base_url, PASSTHROUGH="all") as proxy:
+        headers = {**BEARER, "Content-Type": "application/sdp"}
+        path = "/v1/realtime/calls?model=gpt-realtime"
+        response = await fetch(proxy.port, path, offer, headers)
+
+    (seen,) = openai.received
+    assert (seen.path, seen.header("content-type")) == (path, "application/sdp")
+    assert seen.body == offer
+    assert (response.status, response.body) == (201, answer)
+    assert response.headers["content-type"] == "application/sdp"
+    assert response.headers["location"] == "/v1/realtime/calls/rtc_1"
+
+
+async def test_a_picture_is_varied_byte_for_byte() -> None:
+    form = (
+        b'--X\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+        b"\x89PNG\r\n\x1a\n\x00\r\n--X--\r\n"
+    )
+    made = b'{"created": 1, "data": [{"b64_json": "AA=="}]}'
+
+    async def script(peer: Peer, request: Received) -> None:
+        await peer.reply(made, 200, "application/json", ["Location: /elsewhere"])
+
+    openai = RawUpstream(script)
+    async with openai.running(), running_proxy(openai.base_url) as proxy:
+        headers = {**BEARER, "Content-Type": "multipart/form-data; boundary=X"}
+        response = await fetch(proxy.port, "/v1/images/variations", form, headers)
+
+    (seen,) = openai.received
+    assert (seen.path, seen.body) == ("/v1/images/variations", form)
+    assert (response.status, response.body) == (200, made)
+    assert "location" not in response.headers
