@@ -26,6 +26,7 @@ from jarvis_proxy.server.request_body import (
     is_json_type,
     too_large,
 )
+from jarvis_proxy.wire.headers import is_field_value
 from jarvis_proxy.wire.multipart_model import ModelFieldScanner, invalid_form
 from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.request_head import decode_head, with_model
@@ -137,7 +138,7 @@ class StreamedUpload:
 
 async def relay_form(request: web.Request, deadlines: CallDeadlines) -> web.StreamResponse:
     """Relay a multipart form to the upstream of its `model` field."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if _coding(request) != "identity":
         raise ProxyError(415, "Send forms uncompressed.", code="unsupported_encoding")
     admitted = request[ADMITTED_CALL]
     upload = _open_upload(request, deadlines)
@@ -202,8 +203,19 @@ def _may_name_model(request: web.Request) -> bool:
     if "Content-Type" not in request.headers or not is_json_type(request):
         # Uploads are not buffered.
         return False
-    coding = request.headers.get("Content-Encoding", "identity").lower()
-    return coding == "identity" and not request[ADMITTED_CALL].is_limited
+    return _coding(request) == "identity" and not request[ADMITTED_CALL].is_limited
+
+
+def _coding(request: web.Request) -> str:
+    """Return the body's ``Content-Encoding``, lower-cased.
+
+    Raises:
+        ProxyError: 415 `unsupported_encoding`, its value cannot be forwarded.
+    """
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    if not is_field_value(coding):
+        raise ProxyError(415, "Unknown Content-Encoding.", code="unsupported_encoding")
+    return coding or "identity"
 
 
 async def _read_model(request: web.Request, upload: StreamedUpload) -> str | None:
@@ -262,8 +274,12 @@ async def _relay(
         length += upload.buffered_prefix.size - record.bytes_in
     # The buffered prefix may be the whole body.
     has_body = bool(upload.buffered_prefix.size) or request.can_read_body
+    headers = dict(call.headers)
     if length is not None and has_body:
-        call = replace(call, headers={**call.headers, "content-length": str(length)})
+        headers["content-length"] = str(length)
+    if (coding := _coding(request)) != "identity":
+        headers["content-encoding"] = coding  # the body is sent as it came
+    call = replace(call, headers=headers)
     body = upload.pieces() if has_body else None
     if body is None:
         deadlines.request_received()

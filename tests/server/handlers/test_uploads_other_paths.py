@@ -1,5 +1,6 @@
 """Paths that are no call to a model, with PASSTHROUGH=all: each goes to the service it is of."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -75,6 +76,20 @@ async def test_a_body_that_names_a_model_goes_to_its_service() -> None:
     assert seen.header("Authorization") == "Bearer jina-key-0123456789"
     assert (response.status, response.body) == (200, RERANKED)
     assert services.received()["openai"] == []
+
+
+async def test_a_compressed_body_keeps_its_coding() -> None:
+    """Without the header the service would take compressed bytes for JSON."""
+    body = gzip.compress(b'{"input_file_id": "file-1"}')
+    async with running() as (proxy, services):
+        headers = {**BEARER, "Content-Type": "application/json", "Content-Encoding": "GZIP"}
+        response = await fetch(proxy.port, "/v1/batches", body, headers)
+        odd = await fetch(proxy.port, "/v1/batches", body, {**headers, "Content-Encoding": "é"})
+
+    (seen,) = [r for r in services.all["openai"].received if r.path == "/v1/batches"]
+    assert (response.status, seen.body) == (200, body)
+    assert seen.header("Content-Encoding") == "gzip"
+    assert (odd.status, odd.error()["code"]) == (415, "unsupported_encoding")
 
 
 async def test_a_model_of_another_name_is_renamed() -> None:
