@@ -7,6 +7,7 @@ and no dots are resolved, so the matched path is the one that is sent upstream.
 
 import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import unquote
@@ -19,6 +20,7 @@ PREFIXES: Final = ("", "/v1", "/v1/v1", "/openai/v1", "/api/v1", "/v1beta/openai
 _ANTHROPIC_PREFIXES: Final = ("/anthropic", "/anthropic/v1")
 MESSAGES: Final = "messages"
 COUNT_TOKENS: Final = "messages/count_tokens"
+_MESSAGES_API: Final = (MESSAGES, COUNT_TOKENS)
 
 EndpointKind = Literal[
     "root",
@@ -86,11 +88,15 @@ Source: https://platform.openai.com/docs/api-reference/realtime-sessions (read 2
 RELAYED: Final = "/v1/*"
 """The route in logs for every endpoint of kind ``other``."""
 
-SERVED: Final = frozenset((*INFERENCE, *VERBS, MESSAGES, COUNT_TOKENS))
+SERVED: Final = frozenset((*INFERENCE, *VERBS, *_MESSAGES_API))
 """Endpoints that an upstream may answer by translation; all others are relayed."""
 
 _READ: Final = ("GET", "HEAD")
-_BILLING: Final[dict[str, EndpointKind]] = {"subscription": "subscription", "usage": "billing"}
+_BILLING: Final[dict[str, EndpointKind]] = {
+    "dashboard/billing/subscription": "subscription",
+    "dashboard/billing/usage": "billing",
+}
+"""NextChat requests these for the balance that it shows; OpenAI once offered them."""
 _SEGMENTS: Final = re.compile(
     r"[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*(?:/[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*)*"
 )
@@ -115,66 +121,66 @@ class EndpointMatch:
     """The only client API with this endpoint; None if clients of several APIs use it."""
 
 
-def _fixed() -> dict[str, EndpointMatch]:
-    table = {
-        "health": EndpointMatch("health", "health", "/health", _READ),
-        "ready": EndpointMatch("ready", "ready", "/ready", _READ),
-        "models": EndpointMatch("models", "models", "/v1/models", _READ),
-        "usage": EndpointMatch("usage", "usage", "/v1/usage", _READ),
-        # NextChat requests these for the balance that it shows; OpenAI once offered them.
+def _below_prefixes() -> dict[str, EndpointMatch]:
+    """Return the endpoints that are served below every prefix of ``PREFIXES``, by their path."""
+    matches = [
+        EndpointMatch("health", "health", "/health", _READ),
+        EndpointMatch("ready", "ready", "/ready", _READ),
+        EndpointMatch("models", "models", "/v1/models", _READ),
+        EndpointMatch("usage", "usage", "/v1/usage", _READ),
+    ]
+    calls: tuple[tuple[EndpointKind, str, ApiName, Iterable[str]], ...] = (
+        ("infer", "POST", "openai", INFERENCE),
+        ("infer", "POST", "messages", _MESSAGES_API),
+        ("realtime", "GET", "openai", REALTIME),
+        ("client_secret", "POST", "openai", CLIENT_SECRETS),
+    )
+    for kind, method, api, endpoints in calls:
+        matches += [
+            EndpointMatch(kind, endpoint, f"/v1/{endpoint}", (method,), api=api)
+            for endpoint in endpoints
+        ]
+    matches += [
+        EndpointMatch(kind, endpoint, f"/v1/{endpoint}", _READ)
+        for endpoint, kind in _BILLING.items()
+    ]
+    return {match.endpoint: match for match in matches}
+
+
+def _without_prefixes() -> dict[str, EndpointMatch]:
+    """Return the endpoints that are served at one path only, by that path."""
+    root = EndpointMatch("root", "", "/", _READ)
+    return {
+        "/": root,
+        "/api/hello": root,  # Claude Code requests this before it has a key.
+        "/metrics": EndpointMatch("metrics", "metrics", "/metrics", _READ),
+        "/dashboard": EndpointMatch("page", "dashboard.html", "/dashboard", _READ),
+        "/dashboard/events": EndpointMatch("events", "events", "/dashboard/events", ("GET",)),
+        "/dashboard/clients": EndpointMatch("guides", "clients", "/dashboard/clients", ("GET",)),
         **{
-            f"dashboard/billing/{name}": EndpointMatch(
-                kind, f"dashboard/billing/{name}", f"/v1/dashboard/billing/{name}", _READ
-            )
-            for name, kind in _BILLING.items()
+            f"/dashboard/{name}": EndpointMatch("page", name, "/dashboard", _READ)
+            for name in ASSETS
         },
     }
-    for endpoint in INFERENCE:
-        table[endpoint] = EndpointMatch(
-            "infer", endpoint, f"/v1/{endpoint}", ("POST",), api="openai"
-        )
-    for endpoint in (MESSAGES, COUNT_TOKENS):
-        table[endpoint] = EndpointMatch(
-            "infer", endpoint, f"/v1/{endpoint}", ("POST",), api="messages"
-        )
-    for endpoint in REALTIME:
-        table[endpoint] = EndpointMatch(
-            "realtime", endpoint, f"/v1/{endpoint}", ("GET",), api="openai"
-        )
-    for endpoint in CLIENT_SECRETS:
-        table[endpoint] = EndpointMatch(
-            "client_secret", endpoint, f"/v1/{endpoint}", ("POST",), api="openai"
-        )
-    spelled = {
-        f"{prefix}/{endpoint}": match for endpoint, match in table.items() for prefix in PREFIXES
+
+
+def _every_spelling() -> dict[str, EndpointMatch]:
+    table = _below_prefixes()
+    anthropic = (*_MESSAGES_API, "models")
+    return {
+        **{f"{prefix}/{path}": match for path, match in table.items() for prefix in PREFIXES},
+        **{f"{prefix}/{path}": table[path] for path in anthropic for prefix in _ANTHROPIC_PREFIXES},
+        **_without_prefixes(),
     }
-    for prefix in _ANTHROPIC_PREFIXES:
-        for endpoint in (MESSAGES, COUNT_TOKENS, "models"):
-            spelled[f"{prefix}/{endpoint}"] = table[endpoint]
-    spelled["/"] = EndpointMatch("root", "", "/", _READ)
-    # Claude Code requests this before it has a key.
-    spelled["/api/hello"] = spelled["/"]
-    spelled["/metrics"] = EndpointMatch("metrics", "metrics", "/metrics", _READ)
-    spelled["/dashboard"] = EndpointMatch("page", "dashboard.html", "/dashboard", _READ)
-    spelled["/dashboard/events"] = EndpointMatch("events", "events", "/dashboard/events", ("GET",))
-    spelled["/dashboard/clients"] = EndpointMatch(
-        "guides", "clients", "/dashboard/clients", ("GET",)
-    )
-    for name in ASSETS:
-        spelled[f"/dashboard/{name}"] = EndpointMatch("page", name, "/dashboard", _READ)
-    return spelled
 
 
-_FIXED: Final = _fixed()
+_FIXED: Final = _every_spelling()
 _LONGEST_FIRST: Final = sorted((*PREFIXES, *_ANTHROPIC_PREFIXES), key=len, reverse=True)
 _ADDRESSES: Final = (
     "/health",
     "/ready",
     "/v1/models",
-    *(f"/v1/{e}" for e in INFERENCE),
-    f"/v1/{MESSAGES}",
-    f"/v1/{COUNT_TOKENS}",
-    *(f"/v1/{e}" for e in (*REALTIME, *CLIENT_SECRETS)),
+    *(f"/v1/{e}" for e in (*INFERENCE, *_MESSAGES_API, *REALTIME, *CLIENT_SECRETS)),
 )
 
 
@@ -231,6 +237,8 @@ def _model(raw_id: str) -> EndpointMatch | None:
 
 def closest_endpoint(path: str) -> str:
     """Return the known path most similar to *path*, for a helpful 404."""
-    tail = "/v1/" + _without_prefix(re.sub(r"/{2,}", "/", path[:200]) or "/")
-    found = difflib.get_close_matches(tail, _ADDRESSES, n=1, cutoff=0.5)
+    asked = _without_prefix(re.sub(r"/{2,}", "/", path[:200])).strip("/*")
+    if not asked:
+        return "/v1/models"  # A base URL by itself; any short path would be similar to it.
+    found = difflib.get_close_matches(f"/v1/{asked}", _ADDRESSES, n=1, cutoff=0.5)
     return found[0] if found else "/v1/chat/completions"

@@ -247,6 +247,7 @@ def test_what_is_asked_upstream_is_always_plain(path: str) -> None:
         ("*", "/v1/models"),
         ("", "/v1/models"),
         ("/", "/v1/models"),
+        ("/v1/", "/v1/models"),
         ("/" + "x" * 100_000, "/v1/chat/completions"),
     ],
 )
