@@ -118,24 +118,11 @@ def reply(
             `context_length_exceeded`, they are longer than the model takes.
     """
     is_response = endpoint == "responses"
-    param = "input" if is_response else "messages"
-    request = _decode(body, param)
-    texts = [_text(message.content) for message in request.messages]
-    if sum(map(len, texts)) > _MAX_TEXT:
-        raise _too_long(param)
-    words = _WORD.findall(_last_user_text(request.messages))
-    prompt = sum(len(_WORD.findall(text)) for text in texts)
-    usage = {
-        "prompt_tokens": prompt,
-        "completion_tokens": len(words),
-        "total_tokens": prompt + len(words),
-    }
+    request, words, prompt = _read(body, "input" if is_response else "messages")
+    count = len(words)
     words = _gathered(words)
     pace = min(_PACE_SECONDS, _MAX_PACED_SECONDS / max(1, len(words)))
     if is_response:
-        counts = ChatUsage(
-            usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]
-        )
         begun = ResponseObject(
             id=f"resp_{reply_id}",
             created_at=created,
@@ -143,15 +130,33 @@ def reply(
             model=request.model,
             output=[],
         )
-        response, events = write(begun, words, counts)
+        response, events = write(begun, words, ChatUsage(prompt, count, prompt + count))
         if request.stream:
             return EchoReply(_SSE, events, pace)
         return EchoReply("application/json", (response,), 0.0)
+    usage = {
+        "prompt_tokens": prompt,
+        "completion_tokens": count,
+        "total_tokens": prompt + count,
+    }
     head = {"id": f"chatcmpl-{reply_id}", "created": created, "model": request.model}
     if not request.stream:
         return EchoReply("application/json", (_completion(head, "".join(words), usage),), 0.0)
     chunks = _chunks(head, words, usage if wants_usage(body) else None)
     return EchoReply(_SSE, (*chunks, DONE), pace)
+
+
+def _read(body: bytes, param: str) -> tuple[_EchoRequest, list[str], int]:
+    """Return the request, the words to answer with, and how many words it has in all.
+
+    *param* holds the messages.
+    """
+    request = _decode(body, param)
+    texts = [_text(message.content) for message in request.messages]
+    if sum(map(len, texts)) > _MAX_TEXT:
+        raise _too_long(param)
+    words = _WORD.findall(_last_user_text(request.messages))
+    return request, words, sum(len(_WORD.findall(text)) for text in texts)
 
 
 def _gathered(words: list[str]) -> list[str]:

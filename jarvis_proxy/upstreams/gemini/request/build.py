@@ -9,9 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from jarvis_proxy.canonical.bounds import (
-    check_links,
-)
+from jarvis_proxy.canonical.bounds import check_links
 from jarvis_proxy.canonical.call import Call, Decoded
 from jarvis_proxy.canonical.chat_decoder import DecodedChat, chat_in
 from jarvis_proxy.canonical.exchange import Media, Prerequisites
@@ -50,7 +48,7 @@ from jarvis_proxy.upstreams.gemini.request.signature_lookup import (
 )
 from jarvis_proxy.upstreams.gemini.request.thinking import thinking_config, thinking_param
 from jarvis_proxy.upstreams.gemini.request.tool_choice import tool_config
-from jarvis_proxy.upstreams.gemini.request.tools import read_tools
+from jarvis_proxy.upstreams.gemini.request.tools import ToolPlan, read_tools
 from jarvis_proxy.upstreams.gemini.request.types import (
     Content,
     GenerateRequest,
@@ -59,6 +57,7 @@ from jarvis_proxy.upstreams.gemini.request.types import (
     SafetySetting,
     SystemInstruction,
     ThinkingConfig,
+    ToolConfig,
 )
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore
 from jarvis_proxy.wire.work_budget import WorkBudget
@@ -149,42 +148,31 @@ def _translate(
     job: "_RequestBuilder", *, signatures: SignatureStore, reader: ContentReader
 ) -> tuple[GenerateRequest, TranslatedRequest]:
     """Return the upstream request, and the plan without its body."""
-    request, traits, ignored = job.request, job.traits, job.ignored
+    request = job.request
     count = choice_count(request)
-    fallbacks = job.fallbacks
     resolver = SignatureResolver(
-        traits, signatures, job.now, sentinel_only=fallbacks.sentinel_signatures
+        job.traits, signatures, job.now, sentinel_only=job.fallbacks.sentinel_signatures
     )
-    plan = read_tools(request, traits, ignored, form=fallbacks.schemas, work=job.work)
-    soft, free = fallbacks.soft_choice, fallbacks.free_choice
-    choice = tool_config(request, plan, traits, ignored, soft=soft, free=free)
-    conversation = build_messages(
-        request.messages,
-        traits=traits,
-        reader=reader,
-        resolver=resolver,
-        names=plan.names,
-        ignored=ignored,
-    )
-    if fallbacks.user_last and results_last(conversation.contents):
-        ignored.add("messages.order")
+    plan = job.tools()
+    choice = job.tool_config(plan)
+    conversation = job.contents(plan.names, reader, resolver)
     answer = job.answer(with_tools=plan.tools() is not None, resolution=reader.resolution)
     conversation.system += answer.instructions
     body = GenerateRequest(
         conversation.contents,
-        _system_instruction(conversation, traits),
+        _system_instruction(conversation, job.traits),
         plan.tools(),
         choice,
         job.safety(),
         answer.config if answer.config != GenerationConfig() else None,
         job.cached_content(),
-        service_tier(request, ignored),
+        service_tier(request, job.ignored),
     )
     _check_cache(body)
     return body, TranslatedRequest(
         body=b"",
         choice_count=count,
-        ignored=ignored.names,
+        ignored=job.ignored.names,
         names=plan.names,
         custom_tools=plan.custom,
         legacy_functions=plan.legacy,
@@ -226,6 +214,32 @@ class _RequestBuilder:
         self.ignored = IgnoredParams(strict=call.strict_params)
         self.work = WorkBudget.for_body(taken.size)
         self.options = read_google_options(self.request, self.ignored)
+
+    def tools(self) -> ToolPlan:
+        """Return the tools that the request declares."""
+        form, work = self.fallbacks.schemas, self.work
+        return read_tools(self.request, self.traits, self.ignored, form=form, work=work)
+
+    def tool_config(self, plan: ToolPlan) -> ToolConfig | None:
+        """Return which of the tools in *plan* the model may or must call."""
+        soft, free = self.fallbacks.soft_choice, self.fallbacks.free_choice
+        return tool_config(self.request, plan, self.traits, self.ignored, soft=soft, free=free)
+
+    def contents(
+        self, names: FunctionNames, reader: ContentReader, resolver: SignatureResolver
+    ) -> GeminiContents:
+        """Return the messages, *names* being those of the functions."""
+        conversation = build_messages(
+            self.request.messages,
+            traits=self.traits,
+            reader=reader,
+            resolver=resolver,
+            names=names,
+            ignored=self.ignored,
+        )
+        if self.fallbacks.user_last and results_last(conversation.contents):
+            self.ignored.add("messages.order")
+        return conversation
 
     def answer(self, *, with_tools: bool, resolution: str | None) -> _OutputSpec:
         """Return the form of the answer that the request asks for."""
