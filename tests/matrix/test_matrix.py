@@ -136,6 +136,7 @@ def test_every_client_reads_what_any_upstream_streams(
     check(CLIENTS[client].read_stream(byte_by_byte), case)
 
 
+@pytest.mark.slow
 @in_every_cell
 def test_no_cut_of_a_stream_changes_what_is_read(client: str, upstream: str) -> None:
     case = BY_NAME["everything"]

@@ -200,6 +200,7 @@ def call_with(client: Client, body: bytes) -> Call:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover
 @pytest.mark.parametrize(("client", "upstream"), CELLS)
 def test_a_value_of_the_wrong_type_is_taken_or_refused(client: str, upstream: str) -> None:
