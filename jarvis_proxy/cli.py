@@ -182,7 +182,7 @@ def _supervise(settings: Settings, env_file: Path) -> int:
     return Supervisor(settings, sockets, _run_worker, partial(_load, env_file), writer=writer).run()
 
 
-def _run_worker(settings: Settings, berth: "WorkerSetup") -> int:
+def _run_worker(settings: Settings, setup: "WorkerSetup") -> int:
     """Serve as one worker of several; return its exit code."""
     from jarvis_proxy.observability.logging import ThreadedLineWriter, install_handler
     from jarvis_proxy.runtime.worker import run_worker
@@ -191,7 +191,7 @@ def _run_worker(settings: Settings, berth: "WorkerSetup") -> int:
     writer = ThreadedLineWriter(at_once=select.PIPE_BUF)
     log = install_handler(writer, settings.log_format, settings.log_level)
     try:
-        run_event_loop(run_worker(settings, log, berth))
+        run_event_loop(run_worker(settings, log, setup))
     except SettingsError as exc:
         _LOG.error("%s", " ".join(exc.problems))
         return EX_CONFIG

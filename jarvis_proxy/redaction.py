@@ -22,7 +22,7 @@ _WORD: Final = re.compile(rb"(?<![^-_./+:])[a-z]{8,12}(?![^-_./+:])")
 """A lone word of ``sk-upstream-f3Zq...`` reveals nothing, and occurs in messages."""
 _OWN_WORD: Final = b"upstream_"
 """Prefix of the proxy's own error codes; programs read them, so no key may alter them."""
-_LONGEST: Final = 256
+_MAX_PRESENTED: Final = 256
 """Most characters of a presented key that are searched for; the proxy's keys are shorter."""
 _MARKS: Final = (b"\\", b"%", b"&", b"sk-", b"aiza", b"bearer")
 """Signs of encoded text, and of keys with a well-known form."""
@@ -57,7 +57,7 @@ _NAMED: Final = {
 }
 _CUT: Final = re.compile(rb"(?:\\(?:u[0-9a-f]{0,3}|x[0-9a-f]?)?|%[0-9a-f]?)\Z", re.IGNORECASE)
 """A partial escape at the end of the searched text."""
-_LONGEST_CUT: Final = 5
+_MAX_CUT: Final = 5
 _DECIMAL: Final = 7
 _NAME: Final = 8
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
@@ -172,14 +172,14 @@ class CallSecrets:
 
     def all(self) -> Secrets:
         """Return the ``Secrets`` for all of these keys."""
-        keys = (key[:_LONGEST].decode("utf-8", "surrogateescape") for key in self.presented)
+        keys = (key[:_MAX_PRESENTED].decode("utf-8", "surrogateescape") for key in self.presented)
         return Secrets(keys, more=self._ours)
 
     def _traces(self) -> list[bytes]:
         """Return signs of a presented key in a text: its blocks, and marks of encodings."""
         blocks = list(_MARKS)
         for presented in self.presented:
-            key = presented[:_LONGEST].lower()
+            key = presented[:_MAX_PRESENTED].lower()
             blocks += [key[i : i + _BLOCK] for i in range(0, len(key) - _BLOCK + 1, _BLOCK)]
         self._blocks = blocks
         return blocks
@@ -243,7 +243,7 @@ def _in_original(
         if origins is not None:
             start, end = origins[start], origins[end]
         # The first letter may end an escape; remove the whole escape.
-        cut = _CUT.search(data, max(0, start - _LONGEST_CUT), start)
+        cut = _CUT.search(data, max(0, start - _MAX_CUT), start)
         yield start if cut is None else cut.start(), end
 
 

@@ -16,7 +16,7 @@ from jarvis_proxy.canonical.siv_cipher import SivCipher
 
 PREFIX: Final = "ek_"
 """OpenAI's prefix, by which SDKs recognise a secret that a browser may have."""
-_LONGEST: Final = 4096
+_MAX_LENGTH: Final = 4096
 _DIGEST: Final = 16
 
 
@@ -66,7 +66,7 @@ class ClientSecrets:
         return next((one for one in opened if one is not None and now < one.expires_at), None)
 
     def _open(self, token: bytes) -> ClientSecret | None:
-        if not token.startswith(PREFIX.encode()) or len(token) > _LONGEST:
+        if not token.startswith(PREFIX.encode()) or len(token) > _MAX_LENGTH:
             return None
         coded = token[len(PREFIX) :]
         try:

@@ -22,7 +22,7 @@ NO_CODE: Final = 1005
 _CODE: Final = struct.Struct("!H")
 _FLUSH: Final = 1.0
 """Seconds that a peer has to receive the last frames before the connection is aborted."""
-_LONGEST_REASON: Final = 123
+_MAX_REASON: Final = 123
 _PROBES: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds of silence before a peer is probed, seconds between the probes, and how many there are.
 
@@ -154,7 +154,7 @@ def close_data(code: int, reason: str = "") -> bytes:
     """Return the data of a close frame."""
     if code == NO_CODE:
         return b""
-    text = reason.encode("utf-8", "replace")[:_LONGEST_REASON]
+    text = reason.encode("utf-8", "replace")[:_MAX_REASON]
     return _CODE.pack(code) + text.decode("utf-8", "ignore").encode()
 
 

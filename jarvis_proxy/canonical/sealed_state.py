@@ -25,7 +25,7 @@ import msgspec
 GEMINI: Final = "gemini"
 ANTHROPIC: Final = "anthropic"
 _CHAT: Final = "chat."
-_MOST_BYTES: Final = 4 * 1024 * 1024
+_MAX_BYTES: Final = 4 * 1024 * 1024
 
 _GOOGLE_PREFIX: Final = "jarvis:"
 GOOGLE_MARK: Final = "amFydmlzO"
@@ -70,7 +70,7 @@ def unseal(text: str) -> SealedState | None:
         return SealedState(owner, payload)
     try:
         unpacker = zlib.decompressobj()
-        data = unpacker.decompress(urlsafe_b64decode(payload), _MOST_BYTES)
+        data = unpacker.decompress(urlsafe_b64decode(payload), _MAX_BYTES)
         if not unpacker.eof:
             return None
         return SealedState(owner, data.decode())

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, PromptTokensDetails
 
-_MOST_TOKENS: Final = 1_000_000_000
+_MAX_TOKENS: Final = 1_000_000_000
 
 
 class TokenUsage(msgspec.Struct, frozen=True):
@@ -48,9 +48,9 @@ class TokenUsage(msgspec.Struct, frozen=True):
             self.written,
             self.written_1h,
         )
-        if min(counts) >= 0 and max(counts) <= _MOST_TOKENS:
+        if min(counts) >= 0 and max(counts) <= _MAX_TOKENS:
             return counts
-        clamped = (min(max(0, count), _MOST_TOKENS) for count in counts)
+        clamped = (min(max(0, count), _MAX_TOKENS) for count in counts)
         prompt, completion, cached, reasoning, written, written_1h = clamped
         return prompt, completion, cached, reasoning, written, written_1h
 

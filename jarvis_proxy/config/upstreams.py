@@ -63,8 +63,8 @@ class UpstreamSettings:
     @property
     def url_setting(self) -> str:
         """The setting that holds this upstream's URL."""
-        is_door = self.api == "messages" and self.name != "anthropic"
-        return f"{env_prefix(self.name)}_{'ANTHROPIC_URL' if is_door else 'BASE_URL'}"
+        is_compatible = self.api == "messages" and self.name != "anthropic"
+        return f"{env_prefix(self.name)}_{'ANTHROPIC_URL' if is_compatible else 'BASE_URL'}"
 
     @property
     def messages_setting(self) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 ANONYMOUS: Final = "anonymous"
 """The key in ``extra=`` that holds the kind of a line that callers without a key may cause."""
-_MOST_KINDS: Final = 32
+_MAX_KINDS: Final = 32
 _OTHERS: Final = "others"
 
 
@@ -35,7 +35,7 @@ class LineQuota:
             self._left -= 1
             return None
         counts = self._left_out
-        counts[kind if kind in counts or len(counts) < _MOST_KINDS else _OTHERS] += 1
+        counts[kind if kind in counts or len(counts) < _MAX_KINDS else _OTHERS] += 1
         return counts
 
 

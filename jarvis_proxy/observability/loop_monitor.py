@@ -31,15 +31,15 @@ class RateLimitedLogger:
     def warn(self, kind: str, text: str, exc: BaseException | None = None) -> None:
         """Log *text*, unless a warning of this *kind* was logged less than *every* seconds ago."""
         now = self._clock()
-        said_at = self._logged_at.get(kind)
-        if said_at is not None and now - said_at < self._every:
+        logged_at = self._logged_at.get(kind)
+        if logged_at is not None and now - logged_at < self._every:
             self._suppressed[kind] = self._suppressed.get(kind, 0) + 1
             return
         if len(self._logged_at) >= _MAX_KINDS:
             self._logged_at.clear()
         self._logged_at[kind] = now
-        unsaid = self._suppressed.pop(kind, 0)
-        more = f" ({unsaid} more since the last warning)" if unsaid else ""
+        suppressed = self._suppressed.pop(kind, 0)
+        more = f" ({suppressed} more since the last warning)" if suppressed else ""
         _LOG.warning("%s%s", text, more, exc_info=exc)
 
 

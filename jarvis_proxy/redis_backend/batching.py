@@ -70,7 +70,7 @@ class Batch(Generic[Op, Answer]):
 
 
 class CommandBatcher(Generic[Op, Answer]):
-    """Batches operations of one kind, and sends them through *way*.
+    """Batches operations of one kind, and sends them through *transport*.
 
     *build* makes one command from several operations. *split* divides its reply into one answer for
     each ``request``, in order, and none for a ``send``. *on_lost* gets the ``send`` operations that
@@ -79,14 +79,14 @@ class CommandBatcher(Generic[Op, Answer]):
 
     def __init__(
         self,
-        way: BatchTransport,
+        transport: BatchTransport,
         build: Callable[[Sequence[Op]], Command],
         split: Callable[[Any, Sequence[Op]], Iterable[Answer]],
         on_lost: Callable[[Sequence[Op]], None] = lambda ops: None,
     ) -> None:
         self.split = split
         self.on_lost = on_lost
-        self._transport = way
+        self._transport = transport
         self._build = build
         self._ops: _Waiting[Op, Answer] = []
 

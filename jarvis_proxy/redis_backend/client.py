@@ -309,16 +309,16 @@ class RedisConnection:
             raise TimeoutError
 
     def _start_grace_period(self) -> None:
-        flying = self._in_flight
-        asyncio.get_running_loop().call_later(_GRACE_PERIOD, self._on_timeout, flying)
+        overdue = self._in_flight
+        asyncio.get_running_loop().call_later(_GRACE_PERIOD, self._on_timeout, overdue)
 
-    def _on_timeout(self, flying: list[Batch[Any, Any]]) -> None:
+    def _on_timeout(self, overdue: list[Batch[Any, Any]]) -> None:
         """Release all callers: the reply is late."""
-        if self._in_flight is not flying or not flying:
+        if self._in_flight is not overdue or not overdue:
             # The reply has arrived.
             return
         self._is_late = True
-        for batch in flying:
+        for batch in overdue:
             batch.release_waiters()
         for batcher in self._batchers:
             batcher.release_waiters()

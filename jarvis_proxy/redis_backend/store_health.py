@@ -6,8 +6,8 @@ Times are in seconds on the monotonic clock.
 from typing import Final
 
 _FIRST_PAUSE: Final = 0.25
-_LONGEST_PAUSE: Final = 2.0
-_LONGEST_PAUSE_UNSTEADY: Final = 30.0
+_MAX_PAUSE: Final = 2.0
+_MAX_PAUSE_UNSTEADY: Final = 30.0
 STEADY_AFTER: Final = 10.0
 """Seconds of operation after which the next outage counts as a new one."""
 _LATE_IN_A_ROW: Final = 3
@@ -48,6 +48,6 @@ class StoreHealth:
         so their pauses grow longer than for an unreachable store.
         """
         pause = self._pause
-        longest = _LONGEST_PAUSE_UNSTEADY if reachable else _LONGEST_PAUSE
+        longest = _MAX_PAUSE_UNSTEADY if reachable else _MAX_PAUSE
         self._pause = min(pause * 2, longest)
         return pause

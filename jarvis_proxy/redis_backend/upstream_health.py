@@ -223,9 +223,9 @@ class RedisUpstreamHealth:
     def _resync(self) -> None:
         """Read all events again, as the store may be a new one; publish unsent changes."""
         self._last = "0-0"
-        untold = list(self._unsent)
+        pending = list(self._unsent)
         self._unsent.clear()
-        for op in untold:
+        for op in pending:
             if not self._ops.send(op):
                 self._unsent.append(op)
 

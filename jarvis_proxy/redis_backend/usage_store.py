@@ -49,8 +49,8 @@ _LOAD: Final = "return cmsgpack.pack(redis.call('HGETALL', 'jarvis:usage:' .. AR
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _SUMS: Final = msgspec.msgpack.Decoder(list[str])
-_MOST: Final = 2**53
-_MOST_EACH: Final = 1_000_000_000
+_MAX_SUM: Final = 2**53
+_MAX_TOKENS_PER_CALL: Final = 1_000_000_000
 """Most tokens that are counted for a single call."""
 
 
@@ -146,9 +146,9 @@ def _rows(day: str, sums: Sequence[str]) -> list[UsageRow]:
 
 def _bounded(totals: dict[str, int]) -> UsageTotals:
     """Return clamped sums: negative ones would refill a budget."""
-    calls = min(max(0, totals.get("calls", 0)), _MOST)
-    tokens = min(calls * _MOST_EACH, _MOST)
-    most = {"calls": calls, "cost": _MOST}
+    calls = min(max(0, totals.get("calls", 0)), _MAX_SUM)
+    tokens = min(calls * _MAX_TOKENS_PER_CALL, _MAX_SUM)
+    most = {"calls": calls, "cost": _MAX_SUM}
     return UsageTotals(
         **{name: min(max(0, total), most.get(name, tokens)) for name, total in totals.items()}
     )

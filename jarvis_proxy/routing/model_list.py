@@ -20,8 +20,8 @@ from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire.json_limits import exceeds_values
 
 _MAX_ID: Final = 256
-_MOST_MODELS: Final = 20_000
-_MOST_VALUES: Final = 500_000
+_MAX_MODELS: Final = 20_000
+_MAX_VALUES: Final = 500_000
 _MAX_CREATED: Final = 2**53
 """JSON readers that use doubles represent integers exactly up to here."""
 
@@ -175,7 +175,7 @@ class ModelList:
 
     def update(self, upstream: str, entries: Iterable[ModelEntry]) -> None:
         """Replace an upstream's list."""
-        self._lists[upstream] = list(islice(entries, _MOST_MODELS))
+        self._lists[upstream] = list(islice(entries, _MAX_MODELS))
         self._failing.discard(upstream)
         self._merged = self._merge()
 
@@ -271,7 +271,7 @@ def _seconds_of_date(date: object) -> int:
 
 def _check_values(body: bytes) -> None:
     """Reject a list with implausibly many values: each takes many times its size in memory."""
-    if exceeds_values(body, _MOST_VALUES):
+    if exceeds_values(body, _MAX_VALUES):
         raise _no_list()
 
 

@@ -17,7 +17,7 @@ from jarvis_proxy.errors import ProxyError
 
 LOOP_HEADER: Final = "x-jarvis-hop"
 _MARK: Final = re.compile(r"[0-9a-f]{16}")
-_MOST: Final = 16
+_MAX_MARKS: Final = 16
 """Most marks that are kept: more than any chain of proxies, and few enough for a header."""
 _OFFICIAL: Final = frozenset(upstream.base_url for upstream in DEFAULT_UPSTREAMS)
 
@@ -53,7 +53,7 @@ class LoopMarks:
 
 def with_mark(request: UpstreamRequest, mark: str, came_with: str | None) -> UpstreamRequest:
     """Return *request* with *mark* after the marks that the client's request *came_with*."""
-    earlier = _MARK.findall(came_with)[-_MOST + 1 :] if came_with else ()
+    earlier = _MARK.findall(came_with)[-_MAX_MARKS + 1 :] if came_with else ()
     return msgspec.structs.replace(
         request, headers={**request.headers, LOOP_HEADER: ",".join((*earlier, mark))}
     )

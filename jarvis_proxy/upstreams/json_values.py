@@ -15,14 +15,14 @@ from jarvis_proxy.wire.json_limits import exceeds_values
 Fields = Mapping[str, object]
 LARGE: Final = 1024 * 1024
 """Bytes of JSON whose decoded form takes little memory, whatever its content."""
-_MOST_VALUES: Final = 3_000_000
+_MAX_VALUES: Final = 3_000_000
 """More values than any answer has: each takes up to fifty times its size."""
 _RAW_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def is_swarm(data: bytes) -> bool:
     """Return whether *data* has too many values to be decoded."""
-    return len(data) > LARGE and exceeds_values(data, _MOST_VALUES)
+    return len(data) > LARGE and exceeds_values(data, _MAX_VALUES)
 
 
 def loads(data: bytes) -> object:

@@ -34,7 +34,7 @@ from jarvis_proxy.wire.request_head import with_model
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
 _ANSWER: Final = msgspec.json.Decoder(AnswerUsage)
-_LONGEST_ERROR: Final = 64 * 1024
+_MAX_ERROR: Final = 64 * 1024
 _PARTS: Final = (b'"choices"', b'"output"', b'"data"', b'"results"')
 """An answer with one of these and usage needs no closer look."""
 
@@ -132,7 +132,7 @@ class PassthroughExchange:
         if b'"usage"' in body:
             self.usage = _usage(body)
         is_plain = self.usage is not None and any(part in body for part in _PARTS)
-        if self._is_judged and not is_plain and len(body) < _LONGEST_ERROR:
+        if self._is_judged and not is_plain and len(body) < _MAX_ERROR:
             error = error_in_answer(body)
             if error is not None:
                 raise error

@@ -15,7 +15,7 @@ import msgspec
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, items_of
 
-_LONGEST_NUMBER: Final = 20
+_MAX_NUMBER: Final = 20
 _CACHED_TOKENS: Final = ("prompt_cache_hit_tokens", "cached_tokens")
 
 
@@ -125,7 +125,7 @@ def _first(fields: Fields, *names: str) -> int | None:
 def _count(value: object) -> int | None:
     """Return a token count that is an integer, a float or a text; None if it is invalid."""
     if isinstance(value, str):
-        if len(value) > _LONGEST_NUMBER:
+        if len(value) > _MAX_NUMBER:
             return None
         try:
             value = float(value)

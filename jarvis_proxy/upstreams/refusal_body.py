@@ -15,7 +15,7 @@ from jarvis_proxy.wire.headers import charset, media_type
 from jarvis_proxy.wire.sse import SSEDecoder
 
 _LOOKED_AT: Final = 64 * 1024
-_LONGEST: Final = 300
+_MAX_EXCERPT: Final = 300
 _NO_WORD: Final = re.compile(r"(?=\S{8})[^\s\d]*+\d\S*")
 """Matches eight or more characters without a space that include a digit."""
 _UNSEEN: Final = ("script", "style")
@@ -65,7 +65,7 @@ def _value(body: bytes) -> object:
         return None
 
 
-def excerpt(text: str, *, longest: int = _LONGEST) -> str:
+def excerpt(text: str, *, longest: int = _MAX_EXCERPT) -> str:
     """Return the beginning of *text* on one line, without keys and HTML."""
     text = text[:_LOOKED_AT]
     if text.lstrip().startswith("<") or "</" in text or "<!" in text:

@@ -9,7 +9,7 @@ from typing import Final
 _PIECE: Final = 64 * 1024
 """Most bytes that one read returns, however small its input is."""
 
-_MOST_EMPTY: Final = 100
+_MAX_EMPTY: Final = 100
 """Most members in a row, empty ones included, without any content: more are an attack."""
 
 _GZIP: Final = 31
@@ -81,6 +81,6 @@ class Decompressor:
             self._input = archive.unused_data
             self._archive, self.is_complete = None, True
             self._empty += 1
-            if self._empty > _MOST_EMPTY:
+            if self._empty > _MAX_EMPTY:
                 raise InvalidCoding
         return piece

@@ -11,9 +11,9 @@ from jarvis_proxy.wire.headers import media_type
 from jarvis_proxy.wire.multipart_model import BOUNDARY, invalid_form
 
 FORM: Final = "multipart/form-data"
-_MOST_PARTS: Final = 1000
-_MOST_HEAD: Final = 16 * 1024
-_LONGEST_TEXT: Final = 256 * 1024
+_MAX_PARTS: Final = 1000
+_MAX_HEAD: Final = 16 * 1024
+_MAX_TEXT: Final = 256 * 1024
 _PARAM: Final = re.compile(r';\s*+([A-Za-z*]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^;"\s]++))\s*+')
 _ESCAPED: Final = re.compile(r"\\(.)|%22")
 
@@ -63,7 +63,7 @@ class Form:
         return found[-1] if found else None
 
     def _text(self, part: FormPart) -> str:
-        if part.end - part.start > _LONGEST_TEXT:
+        if part.end - part.start > _MAX_TEXT:
             raise invalid_form(f"its field '{part.name[:64]}' is too long")
         try:
             return self.data(part).decode("utf-8")
@@ -93,11 +93,11 @@ def _parts(body: bytes, delimiter: bytes) -> Iterator[FormPart]:
     at = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter) + 2
     if at == 1:
         raise invalid_form("its boundary is not in it")
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_PARTS):
         at += len(delimiter)
         if body.startswith(b"--", at):
             return
-        head_end = body.find(b"\r\n\r\n", at, at + _MOST_HEAD)
+        head_end = body.find(b"\r\n\r\n", at, at + _MAX_HEAD)
         # In an empty part, the head's last CRLF is also the first CRLF of the delimiter.
         end = body.find(b"\r\n" + delimiter, head_end + 2)
         if head_end < 0 or end < 0:

@@ -36,21 +36,21 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OPTIONS: Final = msgspec.json.Decoder(_HeadWithOptions)
 _POSITION: Final = re.compile(r"\(byte (\d+)\)")
 _PATH: Final = re.compile(r" - at `\$\.?([^`]*)`")
-_LONGEST_NUMBER: Final = 4300
+_MAX_NUMBER: Final = 4300
 """Python's own limit for the digits of an integer."""
 _DIGITS: Final = frozenset(b"0123456789")
 _LARGE: Final = 64 * 1024
 _STEP: Final = 256 * 1024
 _UTF8: Final = codecs.getincrementaldecoder("utf-8")
 _LONG: Final = 16 * 1024
-_MOST_FIELDS: Final = 20_000
+_MAX_FIELDS: Final = 20_000
 """Most fields of a request. APIs have a few dozen."""
-_MOST_QUOTES: Final = 1000
+_MAX_QUOTES: Final = 1000
 _BACKSLASH: Final = 0x5C
-_MOST_BACKSLASHES: Final = 64
+_MAX_BACKSLASHES: Final = 64
 _SEARCHED: Final = 256 * 1024
 """Larger bodies are not checked for duplicate names: it would cost more than relaying them."""
-_LONG_NUMBER: Final = re.compile(rb"[0-9]{%d}" % _LONGEST_NUMBER)
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{%d}" % _MAX_NUMBER)
 _NUMBERS: Final = b"0123456789.-+eE,:[]{}"
 
 
@@ -83,10 +83,10 @@ def decode_head(body: bytes, max_depth: int | None = None) -> RequestHead:
         raise _nested() from None
     if max_depth is not None and exceeds_depth(body, max_depth):
         raise _not_json(f": it is nested too deeply, more than {max_depth} levels")
-    if len(body) >= _LARGE and exceeds_fields(body, _MOST_FIELDS):
-        raise _not_json(f": it has more than {_MOST_FIELDS} fields")
-    if len(body) >= _LONGEST_NUMBER and _has_huge_number(body):
-        raise _not_json(f": it holds a number of {_LONGEST_NUMBER} digits or more")
+    if len(body) >= _LARGE and exceeds_fields(body, _MAX_FIELDS):
+        raise _not_json(f": it has more than {_MAX_FIELDS} fields")
+    if len(body) >= _MAX_NUMBER and _has_huge_number(body):
+        raise _not_json(f": it holds a number of {_MAX_NUMBER} digits or more")
     if len(body) <= _SEARCHED and _may_repeat_a_name(body):
         _check_duplicates(body)
     return head
@@ -130,14 +130,14 @@ def without_long_strings(body: bytes) -> bytes:
     pieces: list[bytes] = []
     copied = 0
     start = end = body.find(b'"')
-    for _ in range(_MOST_QUOTES):
+    for _ in range(_MAX_QUOTES):
         end = body.find(b'"', end + 1)
         if end < 0:
             # There are no more strings, or the JSON is invalid.
             break
         if body[end - 1] == _BACKSLASH:
             backslashes = _backslashes(body, end)
-            if backslashes == _MOST_BACKSLASHES:
+            if backslashes == _MAX_BACKSLASHES:
                 # Nobody writes so many backslashes, so counting them is not worth it.
                 return body
             if backslashes % 2:
@@ -152,15 +152,15 @@ def without_long_strings(body: bytes) -> bytes:
 
 
 def _backslashes(body: bytes, at: int) -> int:
-    """Return how many backslashes precede *at*, `_MOST_BACKSLASHES` at most."""
-    before = body[max(0, at - _MOST_BACKSLASHES) : at]
+    """Return how many backslashes precede *at*, `_MAX_BACKSLASHES` at most."""
+    before = body[max(0, at - _MAX_BACKSLASHES) : at]
     return len(before) - len(before.rstrip(b"\\"))
 
 
 def _has_huge_number(body: bytes) -> bool:
     # A run of that many digits fills at least one of these blocks. The first byte excludes most
     # blocks, so that a picture of megabytes is not copied for this.
-    step = _LONGEST_NUMBER // 2
+    step = _MAX_NUMBER // 2
     starts = [at for at in range(0, len(body), step) if body[at] in _DIGITS]
     if not any(body[at : at + step].isdigit() for at in starts):
         return False
@@ -168,7 +168,7 @@ def _has_huge_number(body: bytes) -> bool:
     for piece in outline(body, _NUMBERS):
         if _LONG_NUMBER.search(before + piece):
             return True
-        before = (before + piece)[-_LONGEST_NUMBER:]
+        before = (before + piece)[-_MAX_NUMBER:]
     return False
 
 

@@ -22,7 +22,7 @@ from jarvis_proxy.wire.chat_types import (
 class OpenCall:
     """One tool call, from its head to its end. *index* is its position in the choice."""
 
-    __slots__ = ("_call", "_first", "_index", "_is_legacy", "_is_told", "_signature")
+    __slots__ = ("_call", "_first", "_index", "_is_legacy", "_is_sent", "_signature")
 
     def __init__(
         self, call: CallStart, index: int, signature: str | None, *, is_legacy: bool
@@ -32,20 +32,20 @@ class OpenCall:
         self._signature = signature
         self._is_legacy = is_legacy
         self._first: str | None = None
-        self._is_told = False
+        self._is_sent = False
 
     def add(self, piece: str) -> list[Delta]:
         """Return the deltas that can be sent after a piece of the arguments."""
         if self._first is None:
             self._first = piece
             return []
-        deltas = [] if self._is_told else [self._head(self._first)]
-        self._is_told = True
+        deltas = [] if self._is_sent else [self._head(self._first)]
+        self._is_sent = True
         return [*deltas, self._piece(piece)]
 
     def end(self) -> list[Delta]:
         """Return the deltas that are left to send."""
-        return [] if self._is_told else [self._head(self._first)]
+        return [] if self._is_sent else [self._head(self._first)]
 
     def _head(self, arguments: str | None) -> Delta:
         if self._is_legacy:

@@ -25,7 +25,7 @@ _WAV_TYPES: Final = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
 _RIFF_HEAD: Final = 12
 _CHUNK_HEAD: Final = 8
 _RATE_AT: Final = 4
-_MOST_CHUNKS: Final = 64
+_MAX_CHUNKS: Final = 64
 
 
 class SpeechEncoder:
@@ -166,7 +166,7 @@ def read_wav(data: bytes) -> tuple[int, bytes]:
     if data[:4] != b"RIFF" or data[8:_RIFF_HEAD] != b"WAVE":
         raise bad_response()
     at, rate = _RIFF_HEAD, 0
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         name, head = data[at : at + 4], data[at + 4 : at + _CHUNK_HEAD]
         if len(head) < 4:
             break

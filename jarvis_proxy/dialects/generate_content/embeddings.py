@@ -30,7 +30,7 @@ from jarvis_proxy.wire.google_verbs import BATCH_EMBED, EMBED
 from jarvis_proxy.wire.response_events import SequenceNumbers
 
 _EMBEDDINGS: Final = "embeddings"
-_MOST_INPUTS: Final = 2048
+_MAX_INPUTS: Final = 2048
 
 
 class _Request(msgspec.Struct, rename="camel"):
@@ -91,7 +91,7 @@ def _asked(call: Call, ignored: IgnoredParams) -> bytes:
     else:
         requests = convert(value.get("requests") or [], list[_Request], "requests")
         paths = [f"requests[{index}]." for index in range(len(requests))]
-    check_length("requests", len(requests), _MOST_INPUTS)
+    check_length("requests", len(requests), _MAX_INPUTS)
     texts = [_text(one, path) for one, path in zip(requests, paths, strict=True)]
     if not texts:
         raise invalid("requests", "requests are required", "missing_required_parameter")

@@ -24,7 +24,7 @@ _SAME: Final = (
     ("presence_penalty", "presence_penalty"),
     ("frequency_penalty", "frequency_penalty"),
 )
-_MOST_LOGPROBS: Final = 20
+_MAX_LOGPROBS: Final = 20
 _LEVELS: Final = ("minimal", "low", "medium", "high", "xhigh")
 _UNSPECIFIED: Final = "thinking_level_unspecified"
 _TEXTS: Final = ("", "TEXT", "MODALITY_UNSPECIFIED")
@@ -76,9 +76,9 @@ def _set_logprobs(chat: JsonObject, config: GenerationConfig, ignored: IgnoredPa
         return
     chat["logprobs"] = True
     if config.logprobs is not None:
-        if config.logprobs > _MOST_LOGPROBS:
+        if config.logprobs > _MAX_LOGPROBS:
             ignored.add_or_reject("generationConfig.logprobs")
-        chat["top_logprobs"] = min(config.logprobs, _MOST_LOGPROBS)
+        chat["top_logprobs"] = min(config.logprobs, _MAX_LOGPROBS)
 
 
 def _set_thinking(chat: JsonObject, thinking: ThinkingConfig) -> None:

@@ -14,7 +14,7 @@ from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.wire.google_verbs import BATCH_EMBED, COUNT_TOKENS, EMBED, GENERATE
 from jarvis_proxy.wire.request_head import with_field
 
-_MOST: Final = 1000
+_MAX_PAGE_SIZE: Final = 1000
 _EMBEDS: Final = "embed"
 
 
@@ -56,8 +56,8 @@ def model_object(name: str, native: bytes) -> bytes:
 
 
 def _page_size(text: str) -> int:
-    size = int(text) if text.isdecimal() and len(text) < len(str(_MOST)) + 1 else 0
-    return size if 0 < size <= _MOST else _MOST
+    size = int(text) if text.isdecimal() and len(text) < len(str(_MAX_PAGE_SIZE)) + 1 else 0
+    return size if 0 < size <= _MAX_PAGE_SIZE else _MAX_PAGE_SIZE
 
 
 def _position(token: str) -> int:

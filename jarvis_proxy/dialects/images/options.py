@@ -18,9 +18,9 @@ from jarvis_proxy.wire.multipart_form import Form
 GENERATIONS: Final = "images/generations"
 EDITS: Final = "images/edits"
 
-_MOST: Final = 10
-_MOST_PARTIAL: Final = 3
-_MOST_COMPRESSION: Final = 100
+_MAX_PICTURES: Final = 10
+_MAX_PARTIAL: Final = 3
+_MAX_COMPRESSION: Final = 100
 _KNOWN: Final[dict[str, Collection[str]]] = {
     "response_format": ("url", "b64_json"),
     "output_format": ("png", "jpeg", "webp"),
@@ -119,9 +119,9 @@ def check(request: ImageRequest, ignored: IgnoredParams) -> None:
     """
     if not request.prompt:
         raise missing("prompt")
-    check_range("n", 1 if request.n is None else request.n, 1, _MOST)
-    check_range("partial_images", request.partial_images or 0, 0, _MOST_PARTIAL)
-    check_range("output_compression", request.output_compression or 0, 0, _MOST_COMPRESSION)
+    check_range("n", 1 if request.n is None else request.n, 1, _MAX_PICTURES)
+    check_range("partial_images", request.partial_images or 0, 0, _MAX_PARTIAL)
+    check_range("output_compression", request.output_compression or 0, 0, _MAX_COMPRESSION)
     for name, known in _KNOWN.items():
         _check_choice(name, getattr(request, name), known)
     for name in _REFUSED:

@@ -29,7 +29,7 @@ from jarvis_proxy.dialects.images.options import (
 from jarvis_proxy.dialects.request_fields import FixedParams
 from jarvis_proxy.wire.multipart_form import Form, FormPart, is_form, read_form
 
-_MOST_PICTURES: Final = 16
+_MAX_PICTURES: Final = 16
 _PARAMS: Final = FixedParams(
     {
         "messages": "prompt",
@@ -98,7 +98,7 @@ def _chat(request: ImageRequest, links: list[str]) -> bytes:
 
 def _json_links(request: ImageRequest) -> list[str]:
     images = request.images or []
-    check_length("images", len(images), _MOST_PICTURES)
+    check_length("images", len(images), _MAX_PICTURES)
     return [_link(image, f"images[{index}]") for index, image in enumerate(images)]
 
 
@@ -113,7 +113,7 @@ def _link(image: ImageLink, param: str) -> str:
 
 def _form_links(form: Form) -> list[str]:
     files = form.files("image", "image[]")
-    check_length("image", len(files), _MOST_PICTURES)
+    check_length("image", len(files), _MAX_PICTURES)
     return [_data_url(form, part) for part in files]
 
 

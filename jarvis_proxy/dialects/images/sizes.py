@@ -16,7 +16,7 @@ _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG: Final = b"\xff\xd8"
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """JPEG markers whose segment has a height and a width."""
-_MOST_SEGMENTS: Final = 200
+_MAX_SEGMENTS: Final = 200
 
 
 class Shape(NamedTuple):
@@ -53,7 +53,7 @@ def pixels(picture: bytes) -> str | None:
 
 def _jpeg(picture: bytes) -> str | None:
     at = 2
-    for _ in range(_MOST_SEGMENTS):
+    for _ in range(_MAX_SEGMENTS):
         head = picture[at : at + 9]
         if len(head) < 9 or head[0] != 0xFF:
             return None

@@ -12,7 +12,7 @@ from jarvis_proxy.errors import ProxyError
 
 _RESPONSE: Final = "response.done"
 _TRANSCRIPTION: Final = "conversation.item.input_audio_transcription.completed"
-_LONGEST_ERROR: Final = 64 * 1024
+_MAX_ERROR: Final = 64 * 1024
 
 
 class _Details(msgspec.Struct):
@@ -133,7 +133,7 @@ def models_in(event: bytes) -> SessionModels | None:
 
 def may_be_error(event: bytes) -> bool:
     """Return whether an upstream's *event* may be an error, which may repeat a key."""
-    return len(event) <= _LONGEST_ERROR and b'"error"' in event
+    return len(event) <= _MAX_ERROR and b'"error"' in event
 
 
 def error_event(error: ProxyError, event_id: str) -> bytes:

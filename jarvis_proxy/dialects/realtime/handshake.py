@@ -14,7 +14,7 @@ MODEL: Final = "model"
 _PRIVATE: Final = ("openai-insecure-api-key.", "openai-organization.", "openai-project.")
 """Subprotocols with a key or account name; they concern the client, not this proxy's upstream."""
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
-_MOST: Final = 16
+_MAX_PROTOCOLS: Final = 16
 
 
 def forwarded_protocols(offered: Sequence[str]) -> tuple[str, ...]:
@@ -23,7 +23,7 @@ def forwarded_protocols(offered: Sequence[str]) -> tuple[str, ...]:
     kept = (
         name for name in names if _TOKEN.fullmatch(name) and not name.lower().startswith(_PRIVATE)
     )
-    return tuple(dict.fromkeys(kept))[:_MOST]
+    return tuple(dict.fromkeys(kept))[:_MAX_PROTOCOLS]
 
 
 def model_of(query: str) -> str | None:

@@ -11,7 +11,7 @@ import msgspec
 from jarvis_proxy.errors import ProxyError
 
 _Json = dict[str, Any]
-_MOST_SECONDS: Final = 7200
+_MAX_SECONDS: Final = 7200
 """OpenAI's longest lifetime of a secret."""
 
 
@@ -30,7 +30,7 @@ def with_own_secrets(answer: bytes, now: float, own: Callable[[str, int], str]) 
     replaced: dict[str, str] = {}
     for holder in _holders(decoded):
         secret, expires_at = holder["value"], holder.get("expires_at")
-        latest = int(now) + _MOST_SECONDS
+        latest = int(now) + _MAX_SECONDS
         ends = expires_at if isinstance(expires_at, int) else latest
         replaced[secret] = own(secret, min(ends, latest))
         holder["value"] = replaced[secret]

@@ -19,7 +19,7 @@ from jarvis_proxy.wire.heartbeats import heartbeat_format
 from jarvis_proxy.wire.json_limits import exceeds_depth
 from jarvis_proxy.wire.responses_types import MessageItem, OutputItem, ReasoningItem
 
-_MOST_LEVELS: Final = 512
+_MAX_LEVELS: Final = 512
 """As many levels as MAX_JSON_DEPTH allows in a request."""
 
 _ITEM_PREFIXES: Final = {"message": "msg_s1_", "reasoning": "rs_s1_"}
@@ -58,7 +58,7 @@ def earlier_items(response_id: str | None, seal: ConversationSeal | None) -> Ear
     if seal is None or not response_id:
         return EarlierItems()
     found = seal.open(response_id)
-    if found is None or exceeds_depth(found, _MOST_LEVELS):
+    if found is None or exceeds_depth(found, _MAX_LEVELS):
         raise _not_found()
     check_values(found)
     try:
@@ -106,7 +106,7 @@ def _referred(raw: Raw, seal: ConversationSeal) -> bytes | None:
             return None
         for kind, prefix in _ITEM_PREFIXES.items():
             opened = seal.open(sealed_id, prefix)
-            if opened is None or exceeds_depth(opened, _MOST_LEVELS):
+            if opened is None or exceeds_depth(opened, _MAX_LEVELS):
                 continue
             (whole,) = _ITEMS.decode(opened)
             if whole.get("type") != kind:

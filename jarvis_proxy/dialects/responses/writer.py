@@ -65,7 +65,6 @@ class ResponseWriter:
         "_call",
         "_citations",
         "_first",
-        "_hot",
         "_logprobs",
         "_merges",
         "_message",
@@ -74,6 +73,7 @@ class ResponseWriter:
         "_out",
         "_pieces",
         "_reasoning",
+        "_template",
         "emitted",
         "kept",
         "response",
@@ -111,7 +111,7 @@ class ResponseWriter:
         self._logprobs: list[TokenLogprob] = []
         # Citations for the open message, written when it is closed.
         self._citations: list[ResponseURLCitation] = []
-        self._hot = _DeltaTemplate(b"", b"", b"")
+        self._template = _DeltaTemplate(b"", b"", b"")
 
     # -- pieces of the answer ----------------------------------------------------------------
 
@@ -237,7 +237,9 @@ class ResponseWriter:
         self._message = message
         self._emit("response.content_part.added", **place, content_index=0, part=OutputText())
         message.content.append(OutputText())
-        self._warm("response.output_text.delta", {**place, "content_index": 0}, {"logprobs": []})
+        self._set_template(
+            "response.output_text.delta", {**place, "content_index": 0}, {"logprobs": []}
+        )
 
     def _open_reasoning(self) -> ReasoningItem:
         item = ReasoningItem(id=f"rs_{self._new_id()}")
@@ -250,7 +252,7 @@ class ResponseWriter:
         part = SummaryText("")
         self._emit("response.reasoning_summary_part.added", **place, part=part)
         item.summary.append(part)
-        self._warm("response.reasoning_summary_text.delta", place, {})
+        self._set_template("response.reasoning_summary_text.delta", place, {})
 
     def _last_place(self) -> dict[str, object]:
         output = self.response.output
@@ -343,16 +345,18 @@ class ResponseWriter:
     def _write_delta(self, text: str) -> None:
         out = self._out
         if out is not None:
-            head, middle, tail = self._hot
+            head, middle, tail = self._template
             number = self._numbers.take()
             out.append(b"%b%d%b%b%b" % (head, number, middle, _encode(text), tail))
 
-    def _warm(self, kind: str, place: dict[str, object], rest: dict[str, object]) -> None:
+    def _set_template(self, kind: str, place: dict[str, object], rest: dict[str, object]) -> None:
         """Encode once the parts that all deltas of an item share."""
         before = _encode({"type": kind, "sequence_number": 0})[:-2]
         middle = b"," + _encode({**place, "delta": ""})[1:-3]
         tail = (b"," + _encode(rest)[1:] if rest else b"}") + b"\n\n"
-        self._hot = _DeltaTemplate(b"event: %b\ndata: %b" % (kind.encode(), before), middle, tail)
+        self._template = _DeltaTemplate(
+            b"event: %b\ndata: %b" % (kind.encode(), before), middle, tail
+        )
 
     def _emit(self, kind: str, **fields: object) -> None:
         self._begin()

@@ -190,14 +190,14 @@ def _verbose(found: Transcript, options: TranscriptOptions) -> Json:
         answer["words"] = found.words
     if options.segments:
         answer["segments"] = [
-            _whispered(number, one, options.temperature or 0.0)
+            _verbose_segment(number, one, options.temperature or 0.0)
             for number, one in enumerate(found.segments)
         ]
     answer["usage"] = {"type": "duration", "seconds": math.ceil(found.duration)}
     return answer
 
 
-def _whispered(number: int, segment: Segment, temperature: float) -> Json:
+def _verbose_segment(number: int, segment: Segment, temperature: float) -> Json:
     """Return a segment with all of Whisper's fields; those that only Whisper knows are 0."""
     return {
         "id": number,

@@ -144,9 +144,9 @@ def check_admin(request: web.Request) -> None:
     """
     context, record = request.app[CONTEXT], request[RECORD]
     admin = context.settings.admin_key
-    ring = ClientKeys(() if admin is None else (admin,))
+    accepted = ClientKeys(() if admin is None else (admin,))
     keys = presented_keys(request.headers, None)
-    if ring.authenticate(keys) is None:
+    if accepted.authenticate(keys) is None:
         raise context.admission.record_auth_failure(record.client_ip, len(keys), _wrong_key())
     record.key_name, record.authenticated = ADMIN_NAME, True
 

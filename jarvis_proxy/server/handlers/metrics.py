@@ -62,9 +62,9 @@ def check_access(request: web.Request) -> None:
     """
     context, record = request.app[CONTEXT], request[RECORD]
     key = context.settings.metrics_key
-    ring = ClientKeys(() if key is None else (key,))
+    accepted = ClientKeys(() if key is None else (key,))
     keys = presented_keys(request.headers, None)
-    if ring.authenticate(keys) is not None:
+    if accepted.authenticate(keys) is not None:
         record.key_name, record.authenticated = METRICS_NAME, True
     elif context.settings.metrics_need_key or not _is_local(request):
         raise context.admission.record_auth_failure(record.client_ip, len(keys), _unauthorized())

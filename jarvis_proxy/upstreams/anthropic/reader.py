@@ -50,7 +50,7 @@ _REASONS: Final[dict[str, FinishReason]] = {
 }
 _BLANK: Final = b" \t\r\n"
 _FIELDS: Final = msgspec.json.Decoder(dict[str, object])
-_MOST_BLOCKS: Final = 10_000
+_MAX_BLOCKS: Final = 10_000
 
 
 class MessagesReader:
@@ -256,7 +256,7 @@ class MessagesReader:
         Raises:
             ProxyError: 502 `upstream_bad_frame`, the index is in use, or no message has begun.
         """
-        if index in self._seen or len(self._seen) > _MOST_BLOCKS:
+        if index in self._seen or len(self._seen) > _MAX_BLOCKS:
             raise bad_frame("begins a content block again")
         self._seen.add(index)
         self._open(index, start)

@@ -19,7 +19,7 @@ _COUNTS: Final = (
     "output_tokens",
 )
 _HOUR: Final = "ephemeral_1h_input_tokens"
-_MOST: Final = 1_000_000_000
+_MAX_COUNT: Final = 1_000_000_000
 _TIERS: Final = {"standard": "default", "priority": "priority"}
 
 
@@ -87,4 +87,4 @@ def _is_count(fields: Fields, name: str) -> bool:
 
 
 def _count(value: object) -> int:
-    return min(max(0, int(value)), _MOST) if isinstance(value, int | float) else 0
+    return min(max(0, int(value)), _MAX_COUNT) if isinstance(value, int | float) else 0

@@ -30,7 +30,7 @@ from jarvis_proxy.wire.chat_types import ChatUsage, CompletionTokensDetails, Pro
 from jarvis_proxy.wire.sse import SSEEvent
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, object])
-_MOST_CHOICES: Final = 128
+_MAX_CHOICES: Final = 128
 _BLANK: Final = b" \t\r\n"
 
 
@@ -171,7 +171,7 @@ class ChatReader:
 
     def _take_choice(self, choice: Fields, message: Fields, *, is_whole: bool = False) -> None:
         index = choice.get("index")
-        number = index if isinstance(index, int) and 0 <= index < _MOST_CHOICES else 0
+        number = index if isinstance(index, int) and 0 <= index < _MAX_CHOICES else 0
         reader = self._choices.get(number)
         if reader is None:
             sink = self._answer.choice(number)

@@ -53,7 +53,7 @@ _STATUSES: Final = (400, 422)
 _MAX_READ: Final = 8192
 """Most characters of a message that are searched, because it comes from outside."""
 _HOUR: Final = 3600.0
-_MOST_MODELS: Final = 500
+_MAX_MODELS: Final = 500
 
 
 class RequestFallbacks(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +161,6 @@ class LearntFallbacks:
         lasting = fallbacks.lasting
         if lasting == NO_FALLBACKS or lasting == self.of(model, now):
             return
-        while len(self._found) >= _MOST_MODELS:
+        while len(self._found) >= _MAX_MODELS:
             self._found.pop(next(iter(self._found)))
         self._found[model] = lasting, now

@@ -50,7 +50,7 @@ _NULL: Final = b"null"
 _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_FORMAT_NAME: Final = 64
 _FORMAT_KEYS: Final = ("description", "schema", "strict")
-_MOST_LOGPROBS: Final = 20
+_MAX_LOGPROBS: Final = 20
 _OFF: Final = ("OFF", "BLOCK_NONE")
 _REQUEST: Final = msgspec.json.Decoder(ChatRequest)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
@@ -166,9 +166,9 @@ class _Writer:
             self._notes.add_or_reject("temperature")
         self._copy(*_SAME)
         if request.top_logprobs is not None:
-            if request.top_logprobs > _MOST_LOGPROBS:
+            if request.top_logprobs > _MAX_LOGPROBS:
                 self._notes.add_or_reject("top_logprobs")
-            self._put("top_logprobs", min(request.top_logprobs, _MOST_LOGPROBS))
+            self._put("top_logprobs", min(request.top_logprobs, _MAX_LOGPROBS))
         self._googles()
         if not target.is_openai:
             self._copy("top_k")

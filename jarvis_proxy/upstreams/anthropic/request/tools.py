@@ -35,7 +35,7 @@ _SYNONYMS: Final = {
     "codeExecution": "code_execution",
 }
 _EXTRAS: Final = ("input_examples", "defer_loading", "eager_input_streaming", "allowed_callers")
-_MOST_STRICT: Final = 20
+_MAX_STRICT: Final = 20
 """Most tools whose schemas Anthropic enforces."""
 
 
@@ -61,7 +61,7 @@ class AnthropicTools(DeclaredTools):
 
         *strict*: schemas may be enforced. *work* is the request's budget.
         """
-        room = _MOST_STRICT if strict else 0
+        room = _MAX_STRICT if strict else 0
         found = [tool for tool in self.declared if only is None or self._name(tool) in only]
         tools = []
         for tool in found:

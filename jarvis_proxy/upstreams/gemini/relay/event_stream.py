@@ -21,7 +21,7 @@ from jarvis_proxy.wire.pieces import ByteBuffer
 from jarvis_proxy.wire.sse import MAX_EVENT_BYTES, too_large
 
 _END: Final = re.compile(rb"\n\r?\n")
-_LONGEST_END: Final = 3
+_MAX_END: Final = 3
 _BLANK: Final = b"\r\n"
 _STRAY: Final = (b"{", b"[", b"<")
 _DONE: Final = b"[DONE]"
@@ -86,7 +86,7 @@ class EventRelay:
             self._observer.note(data[6:].rstrip())
             return data
         pending.add(data)
-        self._tail = (seen := self._tail + data)[-_LONGEST_END + 1 :]
+        self._tail = (seen := self._tail + data)[-_MAX_END + 1 :]
         if self._is_stray or not _END.search(seen):
             if pending.size > MAX_EVENT_BYTES:
                 raise too_large()
@@ -111,7 +111,7 @@ class EventRelay:
         rest = whole[start:]
         self._is_stray = rest.lstrip(_BLANK).startswith(_STRAY)
         self._pending.add(rest)
-        self._tail = rest[-_LONGEST_END + 1 :]
+        self._tail = rest[-_MAX_END + 1 :]
         return b"".join(passed)
 
     def _take(self, frame: bytes) -> bytes:

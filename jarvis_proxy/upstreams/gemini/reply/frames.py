@@ -145,7 +145,7 @@ class Frame(msgspec.Struct, rename="camel"):
 
 
 _LARGE: Final = 1024 * 1024
-_MOST_VALUES: Final = 3_000_000
+_MAX_VALUES: Final = 3_000_000
 """As many values as 65,000 tokens with ten alternatives each have."""
 
 # Not strict: numbers may be strings, as proto3's JSON writes 64-bit integers and NaN.
@@ -159,7 +159,7 @@ def check_values(data: bytes) -> None:
     Raises:
         ProxyError: 502 `upstream_bad_frame`.
     """
-    if len(data) > _LARGE and exceeds_values(data, _MOST_VALUES):
+    if len(data) > _LARGE and exceeds_values(data, _MAX_VALUES):
         raise bad_frame()
 
 

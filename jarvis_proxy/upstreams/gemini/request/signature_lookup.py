@@ -94,11 +94,11 @@ class SignatureResolver:
         if self._traits.signatures == "none" or self._sentinel_only:
             return None
         found = next(_carried_by_message(message), None)
-        if found is None and (known := self._vaulted(message.id)) is not None:
+        if found is None and (known := self._stored_for_text(message.id)) is not None:
             found = CarriedSignature("store", known)
         return self._take(found)
 
-    def _vaulted(self, message_id: object) -> str | None:
+    def _stored_for_text(self, message_id: object) -> str | None:
         """Return the stored signature of a text that was sent as the message of a response."""
         if not isinstance(message_id, str) or not message_id.startswith(MESSAGE_ID):
             return None

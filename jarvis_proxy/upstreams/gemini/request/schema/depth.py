@@ -14,7 +14,7 @@ from jarvis_proxy.upstreams.gemini.request.schema.keywords import Schema, descri
 from jarvis_proxy.upstreams.gemini.request.schema.refs import free_name
 from jarvis_proxy.wire.work_budget import WorkBudget
 
-_LONGEST: Final = 1000
+_MAX_TEXT: Final = 1000
 _PREFIX: Final = "#/$defs/"
 _LISTS: Final = ("anyOf", "oneOf", "prefixItems")
 _SINGLE: Final = ("items", "additionalProperties")
@@ -71,7 +71,7 @@ class _Limiter:
         if _NESTING.isdisjoint(node):
             return node
         if level >= self._depth and _nests(node):
-            return self._told(node)
+            return self._described(node)
         out = dict(node)
         if isinstance(properties := node.get("properties"), dict):
             out["properties"] = {
@@ -93,13 +93,13 @@ class _Limiter:
             # The part is the same at every level.
             level = 0
         elif level >= self._depth:
-            return self._told(part)
+            return self._described(part)
         if (target, level) not in self._names:
             self._names[target, level] = free_name(target or "root", self._repeats)
             self._waiting.append((target, level))
         return {"$ref": _PREFIX + self._names[target, level]}
 
-    def _told(self, node: Schema) -> Schema:
+    def _described(self, node: Schema) -> Schema:
         """Return *node* without its inside, which moves to the description."""
         self.changed = True
         out: Schema = {key: value for key, value in node.items() if key not in _NESTING}
@@ -111,7 +111,7 @@ class _Limiter:
 
 
 def in_words(
-    node: Schema, parts: dict[str, Schema], work: WorkBudget, limit: int = _LONGEST
+    node: Schema, parts: dict[str, Schema], work: WorkBudget, limit: int = _MAX_TEXT
 ) -> str:
     """Return *node* in TypeScript notation, in at most *limit* characters.
 
@@ -136,7 +136,7 @@ def _words(node: object, parts: dict[str, Schema], outer: tuple[str, ...]) -> It
         name = _name(ref)
         yield from (name,) if name in outer else _words(parts[name], parts, (*outer, name))
     elif isinstance(values := node.get("enum"), list):
-        yield from _joined(((excerpt(value, _LONGEST),) for value in values), " | ")
+        yield from _joined(((excerpt(value, _MAX_TEXT),) for value in values), " | ")
     elif isinstance(branches := node.get("anyOf", node.get("oneOf")), list):
         yield from _joined((_words(branch, parts, (*outer, "|")) for branch in branches), " | ")
     elif node.get("type") == "array" or "prefixItems" in node:
@@ -146,7 +146,7 @@ def _words(node: object, parts: dict[str, Schema], outer: tuple[str, ...]) -> It
     else:
         yield str(node.get("type", "any"))
     if isinstance(node, dict) and isinstance(text := node.get("description"), str):
-        yield f" /* {text[:_LONGEST]} */"
+        yield f" /* {text[:_MAX_TEXT]} */"
 
 
 def _list(node: Schema, parts: dict[str, Schema], outer: tuple[str, ...]) -> Iterator[str]:
@@ -166,7 +166,7 @@ def _object(node: Schema, parts: dict[str, Schema], outer: tuple[str, ...]) -> I
     required = frozenset(required) if isinstance(required, list) else frozenset()
     entries: Iterator[Iterator[str]] = (
         chain(
-            (f"{name[:_LONGEST]}{'' if name in required else '?'}: ",), _words(inner, parts, outer)
+            (f"{name[:_MAX_TEXT]}{'' if name in required else '?'}: ",), _words(inner, parts, outer)
         )
         for name, inner in properties.items()
     )

@@ -12,7 +12,7 @@ from jarvis_proxy.wire.work_budget import WorkBudget
 Schema: TypeAlias = dict[str, object]
 
 _TYPES: Final = ("object", "array", "string", "integer", "number", "boolean", "null")
-_LONGEST_HINT: Final = 200
+_MAX_HINT: Final = 200
 _SHARED: Final = ("title", "description", "default")
 
 _FOR_TYPE: Final = {
@@ -42,8 +42,8 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def constraint(key: str, value: object) -> str:
     """Return a constraint as short text for a description."""
     if isinstance(value, str) and value:
-        return f"{key}: {value[:_LONGEST_HINT]}"
-    text = excerpt(value, _LONGEST_HINT)
+        return f"{key}: {value[:_MAX_HINT]}"
+    text = excerpt(value, _MAX_HINT)
     return f"{key}: {text}" if text else key
 
 

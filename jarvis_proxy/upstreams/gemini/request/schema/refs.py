@@ -19,7 +19,7 @@ DEFINITION_PREFIX: Final = "#/$defs/"
 REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 _REFERRING: Final = frozenset(REFERENCES)
 _NAMES: Final = (("$id", ""), ("$anchor", "#"), ("$dynamicAnchor", "#"))
-_MOST_DIGITS: Final = 9
+_MAX_DIGITS: Final = 9
 
 
 def reference(schema: object) -> str | None:
@@ -118,7 +118,7 @@ class RefResolver:
             for key in (token, _OTHER_SPELLING.get(token, token)):
                 if key in node:
                     return node[key]
-        if isinstance(node, list) and token.isdecimal() and len(token) <= _MOST_DIGITS:
+        if isinstance(node, list) and token.isdecimal() and len(token) <= _MAX_DIGITS:
             index = int(token)
             if index < len(node):
                 return node[index]
