@@ -155,9 +155,9 @@ class QuietExporter(SpanExporter):
         if is_failing != self._is_failing:
             self._is_failing = is_failing
             if is_failing:
-                _LOG.warning("the collector of traces takes none; calls are not affected")
+                _LOG.warning("the trace collector rejects traces; calls are not affected")
             else:
-                _LOG.info("the collector of traces takes them again")
+                _LOG.info("the trace collector accepts traces again")
         return result
 
     def shutdown(self) -> None:

@@ -236,7 +236,7 @@ class Supervisor:
             # The limit on processes is reached.
             parents.close()
             slot.due = time.monotonic() + _FORK_RETRY
-            _LOG.error("no process for worker %d: %s", slot.number + 1, exc.strerror)
+            _LOG.error("worker %d cannot be started: %s", slot.number + 1, exc.strerror)
             return
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

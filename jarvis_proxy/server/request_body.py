@@ -63,9 +63,8 @@ async def continue_if_expected(request: web.Request) -> None:
     if not expected:
         return
     if expected.strip().lower() != "100-continue":
-        raise ProxyError(
-            417, "The only expectation known here is 100-continue.", code="expectation_failed"
-        )
+        message = "Unsupported Expect header: only 100-continue is supported."
+        raise ProxyError(417, message, code="expectation_failed")
     # An HTTP/1.0 client would take the interim response for the final one.
     if request.version >= HttpVersion11 and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -47,8 +47,8 @@ _OTHER_MODELS: Final = frozenset(
 )
 """Fields by which some upstream selects a model, in lower case without punctuation."""
 _NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]+")
-_LONGEST: Final = 64
-_MOST_FIELDS: Final = 1000
+_MAX_NAME: Final = 64
+_MAX_FIELDS: Final = 1000
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -70,7 +70,7 @@ def only_model(body: bytes, model: str | None) -> tuple[bytes, tuple[str, ...]]:
     """
     plain = surrogates.replace_lone_surrogates(body)
     fields = _FIELDS.decode(plain)
-    if len(fields) > _MOST_FIELDS:
+    if len(fields) > _MAX_FIELDS:
         raise _invalid("has too many fields")
     if _quotes(fields) != plain.count(b'"'):
         raise _invalid("names a field twice")
@@ -95,8 +95,8 @@ def check_names(names: Iterable[str]) -> None:
             shown = printable(name)
             raise ProxyError(
                 400,
-                f"This key may use certain models only, so '{shown}' is not taken from it. Name "
-                "the model once, as 'model' in the body.",
+                f"This key may use certain models only, so '{shown}' is not allowed. Name the "
+                "model once, as 'model' in the body.",
                 code="unsupported_parameter",
                 param=shown,
                 should_retry=False,
@@ -113,7 +113,7 @@ def check_query(query: str) -> None:
 def _folded(name: str) -> str:
     """Return *name* as the most lenient upstream may read it."""
     # Longer names have no meaning anywhere, and normalising megabytes takes long.
-    text = unicodedata.normalize("NFKC", name[:_LONGEST]).casefold()
+    text = unicodedata.normalize("NFKC", name[:_MAX_NAME]).casefold()
     return _NOT_ALPHANUMERIC.sub("", text)
 
 
@@ -134,7 +134,7 @@ def _quotes(fields: dict[str, msgspec.Raw]) -> int:
 def _invalid(fault: str) -> ProxyError:
     return ProxyError(
         400,
-        f"The request {fault}, which is not taken from a key that may use certain models only.",
+        f"The request {fault}, which is not allowed for a key that may use certain models only.",
         code="invalid_json",
         should_retry=False,
     )

@@ -125,7 +125,7 @@ async def test_a_collector_that_takes_nothing_is_named_once(
         await asyncio.to_thread(sender.close)
 
     said = [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING]
-    assert said == ["the collector of traces takes none; calls are not affected"]
+    assert said == ["the trace collector rejects traces; calls are not affected"]
 
 
 class ScriptedExporter:
@@ -146,6 +146,6 @@ def test_a_collector_that_is_back_is_named_once(caplog: pytest.LogCaptureFixture
         assert exporter.export([]) is expected
 
     assert [line.getMessage() for line in caplog.records] == [
-        "the collector of traces takes none; calls are not affected",
-        "the collector of traces takes them again",
+        "the trace collector rejects traces; calls are not affected",
+        "the trace collector accepts traces again",
     ]

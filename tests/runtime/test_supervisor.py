@@ -164,7 +164,7 @@ def test_a_process_that_is_not_to_be_had_is_tried_again(
     run = Run(stage, stop_when_all_serve)
 
     assert run.code == 0
-    assert "no process for worker 1: no more processes" in run.log
+    assert "worker 1 cannot be started: no more processes" in run.log
 
 
 def test_one_that_drains_by_itself_goes_on_while_another_serves(stage: Stage) -> None:
