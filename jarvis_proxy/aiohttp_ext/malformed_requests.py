@@ -25,7 +25,7 @@ _TEXTS: Final = {
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 """The Host header as in RFC 3986, 3.2.2; RFC 9110, 7.2 allows an empty one."""
 METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-"""Methods that may be relayed. Other parsers on the way may give other methods a meaning."""
+"""Methods that may be relayed. Parsers on the way may treat other methods specially."""
 
 
 class MalformedRequest(ProxyError):

@@ -57,8 +57,8 @@ class ChunkForm:
         self._shape = heartbeat_format(
             headers, endpoint=call.endpoint, asks_usage=wants_usage(call.body)
         )
-        # The first events, which heartbeats imitate.
         self._sample = b""
+        """The first events, which heartbeats imitate."""
 
     def has_content(self, events: bytes, /) -> bool:
         """Return whether *events* contain an event, not only comments."""

@@ -50,12 +50,12 @@ class ThreadedLineWriter:
         self._idle = False
         self._wake = threading.Event()
         self._closing = threading.Event()
-        # The callers of write() count these.
         self._dropped = 0
-        # The thread counts these.
+        """Lines dropped by the callers of ``write``."""
         self._lost = 0
-        # The part of both that the log has reported.
+        """Lines lost in the thread."""
         self._reported = 0
+        """How many of both the log has reported."""
         self.note: Callable[[str], str] = _text_note
         """Formats the log's messages about itself."""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)

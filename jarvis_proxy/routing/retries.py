@@ -21,24 +21,24 @@ _BUDGET_MIN: Final = 3
 class FailureKind(Enum):
     """The kind of an attempt's failure, which decides the next step."""
 
-    # The upstream was not reached, so nothing was sent.
     NOT_SENT = "unsent"
-    # Another key may work: 401, 402, 403, 429...
+    """The upstream was not reached, so nothing was sent."""
     KEY_REFUSED = "key_refused"
-    # The upstream does not have the model.
+    """Another key may work: 401, 402, 403, 429..."""
     MODEL_MISSING = "model_missing"
-    # The upstream answered 500, 502, 503, 504 or 529.
+    """The upstream does not have the model."""
     OVERLOADED = "overloaded"
-    # The request was sent, and no answer arrived in time.
+    """The upstream answered 500, 502, 503, 504 or 529."""
     UNANSWERED = "unanswered"
-    # The answer is unusable; one repetition is worth it.
+    """The request was sent, and no answer arrived in time."""
     UNUSABLE = "unusable"
-    # The answer was cut or garbled after the request was sent.
+    """The answer is unusable; one repetition is worth it."""
     INTERRUPTED = "broken"
-    # The request itself is at fault, so no upstream will answer it better.
+    """The answer was cut or garbled after the request was sent."""
     CLIENT_ERROR = "final"
-    # The proxy or its client ended the call, so no upstream is at fault.
+    """The request itself is at fault, so no upstream will answer it better."""
     LOCAL = "ours"
+    """The proxy or its client ended the call, so no upstream is at fault."""
 
 
 def upstream_unavailable(seconds: float) -> ProxyError:

@@ -34,8 +34,8 @@ class FetchLimits:
     max_bytes: int = 20 * _MIB
     # Gemini accepts 100 MB per request, and base64 adds a third.
     max_call_bytes: int = 75 * _MIB
-    # This covers everything from the first lookup to the last byte, redirects included.
     seconds: float = 10
+    """Limit for everything from the first lookup to the last byte, redirects included."""
     # Without this, a long list of slow addresses could hold a call for minutes.
     call_seconds: float = 30
     concurrency: int = 4

@@ -294,7 +294,7 @@ class UpstreamResponse:
     # Called by the sender of the request.
 
     def upload(self, task: asyncio.Task[None]) -> None:
-        """Tie *task*, which writes the request body, to this response: both end together."""
+        """Tie *task*, which writes the request body, to this response, whose end cancels it."""
         self._upload = task
 
     def upload_failed(self, error: BaseException) -> None:

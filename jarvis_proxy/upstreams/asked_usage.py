@@ -83,8 +83,8 @@ class UnaskedUsageStream(PassthroughStream):
 
     def __init__(self, kind: StreamKind) -> None:
         super().__init__(kind)
-        # The removed event ended in CR; an LF may follow.
         self._ends_in_cr = False
+        """Whether the removed event ended in CR, so that an LF may follow."""
 
     def feed(self, data: bytes) -> bytes:
         """Return the result of ``PassthroughStream`` without usage. Raises as it does."""

@@ -77,8 +77,8 @@ class PassthroughExchange:
         self._is_judged = call.method == "POST" and call.endpoint in INFERENCE
         self._body = b""
         self._weight = 0 if body is call.body else len(body)
-        # The body without the proxy's request for usage.
         self._plain: bytes | None = None
+        """The body without the proxy's request for usage."""
         if call.counts_tokens and call.stream:
             asking = asking_for_usage(call.endpoint, body)
             if asking is not None:

@@ -73,8 +73,8 @@ class PassthroughStream:
         """The incomplete event."""
         self.held = 0
         """The size of the incomplete event."""
-        # Whether any event may have been a part of the answer.
         self._answered = False
+        """Whether any event may have been a part of the answer."""
         self._seen: set[int] = set()
         self._finished: set[int] = set()
         self._medium: str | None = None

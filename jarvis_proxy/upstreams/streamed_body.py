@@ -16,8 +16,8 @@ class StreamedBody:
     def __init__(self, bad_response: Callable[[], ProxyError]) -> None:
         self._bad_response = bad_response
         self._events = SSEDecoder()
-        # Bytes until the kind of body is known; all of a body that is no stream.
         self._head = ByteBuffer()
+        """Bytes until the kind of body is known; all of a body that is no stream."""
         self._first: First | None = None
 
     @property

@@ -69,10 +69,10 @@ class ModelFieldScanner:
         self._delimiter = b"\r\n--" + (found[1] or found[2]).encode("latin-1", "replace")
         # The first delimiter has no line break before it, so the buffer begins with one.
         self._buffer = b"\r\n"
-        # The buffer's offset in the form.
         self._offset = -2
-        # The part of the buffer that is already processed.
+        """The buffer's offset in the form."""
         self._read = 0
+        """The part of the buffer that is already processed."""
         self._in_head = False
         self._in_model = False
         self._ended = False

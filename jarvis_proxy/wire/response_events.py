@@ -76,10 +76,10 @@ class ProxyResponseEvents:
         )
         self._body = body
         self._began = False
-        # Number of the proxy's events before the answer.
         self._own = 0
-        # The answer's events that were sent last.
+        """Number of the proxy's events before the answer."""
         self._last = b""
+        """The answer's events that were sent last."""
         self.numbers = SequenceNumbers()
         self.relayed = False
 

@@ -25,10 +25,10 @@ class ThinkTagSink:
         self._inner = inner
         self._tag = tag
         self._thinking = False
-        # Length of the visible text so far, in characters.
         self._visible = 0
-        # For each inserted text: its position in the visible text, and its length.
+        """Length of the visible text so far, in characters."""
         self._inserted: list[tuple[int, int]] = []
+        """For each inserted text: its position in the visible text, and its length."""
 
     @property
     def emitted(self) -> bool:

@@ -178,8 +178,8 @@ class _Reader:
         self._messages: list[JsonObject] = []
         self._places: list[MessageOrigin] = []
         self._turn: _ModelTurn | None = None
-        # Messages of other roles since the model's turn.
         self._others: list[tuple[str, list[PartAt]]] = []
+        """Messages of other roles since the model's turn."""
 
     def read(self, content: Content, path: str) -> None:
         """Add *content* at *path*."""

@@ -135,8 +135,8 @@ class _Reader:
         self._places: list[MessageOrigin] = []
         self._turn: _ModelTurn | None = None
         self._results: dict[str, tuple[JsonObject, MessageOrigin]] = {}
-        # Messages of other roles since the model's turn.
         self._others: list[tuple[str, str, list[Part]]] = []
+        """Messages of other roles since the model's turn."""
 
     def read(self, message: Message, path: str) -> None:
         """Add *message* at *path*."""

@@ -61,14 +61,14 @@ class BlockSink(DiscardingSink, ABC):
         self.finished = Finish(reason="stop")
         self._shows = shows
         self._sealed = sealed
-        # The kind of the open block.
         self._kind = ""
+        """The kind of the open block."""
         self._started = False
         self._said = False
-        # The seal for a block that has not begun.
         self._seal = ""
-        # Arguments that do not begin with a brace.
+        """The seal for a block that has not begun."""
         self._held: list[str] = []
+        """Arguments that do not begin with a brace."""
         self._began_json = False
 
     # -- events ------------------------------------------------------------------------------

@@ -100,17 +100,17 @@ class ResponseWriter:
         self._out = out
         self._numbers = SequenceNumbers() if numbers is None else numbers
         self._begun = False
-        # The open item, if it is a message.
         self._message: MessageItem | None = None
+        """The open item, if it is a message."""
         self._reasoning: ReasoningItem | None = None
         self._call: CallItem | None = None
-        # Pieces of the open call's arguments.
         self._arguments: list[str] = []
-        # Pieces of the open item's text.
+        """Pieces of the open call's arguments."""
         self._pieces: list[str] = []
+        """Pieces of the open item's text."""
         self._logprobs: list[TokenLogprob] = []
-        # Citations for the open message, written when it is closed.
         self._citations: list[ResponseURLCitation] = []
+        """Citations for the open message, written when it is closed."""
         self._template = _DeltaTemplate(b"", b"", b"")
 
     # -- pieces of the answer ----------------------------------------------------------------

@@ -100,8 +100,8 @@ class MessagesReader:
         self._continuations = 0
         self._past_usage: ChatUsage | None = None
         self._searches = 0
-        # The blocks of all paused bodies.
         self._sent_back: list[Fields] = []
+        """The blocks of all paused bodies."""
         self._ended_bytes = 0
         self._state: ChoiceState | None = None
         self.done = False

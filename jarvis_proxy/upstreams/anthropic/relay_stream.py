@@ -53,8 +53,8 @@ class MessagesRelayStream(PassthroughStream):
         super().__init__("other")
         self._model = model
         self._counter = UsageCounter()
-        # The stop reason has arrived, though the end may not have.
         self._has_stopped = False
+        """Whether the stop reason has arrived, though the end may not have."""
 
     @property
     def is_settled(self) -> bool:

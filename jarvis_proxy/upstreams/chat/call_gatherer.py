@@ -42,8 +42,8 @@ class _Call:
         self.id = ""
         self.name = ""
         self.kind: Literal["function", "custom"] = "function"
-        # The first character of the arguments that is not white space.
         self.first = ""
+        """The first character of the arguments that is not white space."""
         self.pieces: list[str] = []
         self.state: Literal["unknown", "passed", "held"] = "unknown"
 

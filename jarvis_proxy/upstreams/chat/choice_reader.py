@@ -82,10 +82,10 @@ class ChoiceReader:
         self._calls = CallGatherer(
             self, context.tool, context.new_id, objects_only=context.objects_only
         )
-        # Thoughts that are not sealed yet.
         self._thoughts: list[str] = []
-        # The name of the field with thoughts.
+        """Thoughts that are not sealed yet."""
         self._thoughts_in = ""
+        """The name of the field with thoughts."""
         self._held: list[tuple[Literal["text", "thought"], str]] = []
         self._annotations: list[Annotation] = []
         self._images = 0

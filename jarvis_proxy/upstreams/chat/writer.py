@@ -118,8 +118,8 @@ class _Writer:
         self._fallbacks = fallbacks
         self._notes = IgnoredParams(strict=strict)
         self._out: JsonObject = {"model": target.model}
-        # Text to add to the system message.
         self._words = ""
+        """Text to add to the system message."""
 
     def plan(self, stream: bool) -> ChatPlan:
         tools = read_tools(self._request, self._notes, native_custom=self._target.is_openai)

@@ -56,8 +56,8 @@ class ArrayRelay:
         self._is_whole = False
         self._depth = 0
         self._is_in_string = False
-        # A backslash at the end of the last piece, which escapes the next character.
         self._backslash = b""
+        """A backslash at the end of the last piece, which escapes the next character."""
 
     @property
     def usage(self) -> TokenUsage | None:

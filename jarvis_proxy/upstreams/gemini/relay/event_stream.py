@@ -54,8 +54,8 @@ class EventRelay:
         self._model = model
         self._observer = AnswerObserver(model)
         self._pending = ByteBuffer()
-        # The last pending bytes, because an end may be split.
         self._tail = b""
+        """The last pending bytes, because an end may be split."""
         self._is_stray = False
 
     @property

@@ -30,8 +30,8 @@ class PartialToolCall:
         self._name = name
         self.signature = signature
         self._args: dict[str, object] = {}
-        # The path of the string that continues.
         self._open = ""
+        """The path of the string that continues."""
 
     def feed(self, piece: FunctionCall) -> FunctionCall | None:
         """Add a *piece*; return the whole call with its last piece, before that None."""

@@ -45,8 +45,8 @@ class GoogleOptions(msgspec.Struct):
     param: str = "google"
     thinking_config: ThinkingOptions | None = None
     cached_content: str | None = None
-    # This concerns the chat API's answer.
     thought_tag_marker: object = None
+    """An option of the chat API's answer."""
     safety_settings: object = None
     image_config: ImageOptions | None = None
     media_resolution: str | None = None
