@@ -35,7 +35,7 @@ def redact_events(request: web.Request, events: bytes) -> bytes:
 def forwarded_headers(request: web.Request, headers: Mapping[str, str]) -> dict[str, str]:
     """Return an upstream's headers that go to the client, names lower-cased, without keys."""
     forwarded = response_headers(headers)
-    # The id of a call over WebRTC is there only. Redirects never come so far.
+    # Only this header has the id of a WebRTC call. Redirects never reach this point.
     if request[MATCH].kind == "other" and (path := created_path(headers.get("Location", ""))):
         forwarded["location"] = path
     text = "\n".join(forwarded.values())

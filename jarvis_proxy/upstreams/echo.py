@@ -147,7 +147,7 @@ def reply(
 
 
 def _read(body: bytes, param: str) -> tuple[_EchoRequest, list[str], int]:
-    """Return the request, the words to answer with, and how many words it has in all.
+    """Return the request, the words of the answer, and the number of all words in the request.
 
     *param* holds the messages.
     """

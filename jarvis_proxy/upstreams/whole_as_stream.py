@@ -15,7 +15,7 @@ from jarvis_proxy.wire.response_events import SequenceNumbers
 from jarvis_proxy.wire.sse import DONE
 
 _EMPTIED: Final[Fields] = {"text": "", "thinking": "", "signature": "", "input": {}}
-"""Fields of a content block that come as deltas, with what a block begins with."""
+"""Fields of a content block that are sent as deltas, with their values in the block's start."""
 _DELTAS: Final = {
     "text": "text_delta",
     "thinking": "thinking_delta",

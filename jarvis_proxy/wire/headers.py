@@ -123,7 +123,7 @@ def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def created_path(location: str) -> str | None:
-    """Return the path in an upstream's ``Location``, whose end is the id of what it has made.
+    """Return the path in an upstream's ``Location``, which ends in the id of a created object.
 
     Never another host: a client would send its key there.
     """

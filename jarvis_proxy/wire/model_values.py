@@ -1,4 +1,4 @@
-"""Where an undecoded JSON body names its model. Pure."""
+"""Finds the model names in an undecoded JSON body. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,17 +10,17 @@ from jarvis_proxy.wire.json_limits import outline
 _NAME: Final = b'"model"'
 _VALUE: Final = re.compile(rb'"model"[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.)*+"|null)')
 _BACKSLASH: Final = 0x5C
-_MOST_NAMES: Final = 2048
-"""Most names that are looked at, many times what Google takes in one batch. Each costs time."""
+_MAX_NAMES: Final = 2048
+"""Most names to find, many times Google's batch limit: each one takes time."""
 
 
 def model_values(body: bytes, depths: tuple[int, ...] = (1,)) -> Iterator[tuple[int, int]]:
-    r"""Yield where the values of fields called ``model`` stand in *body*, valid JSON.
+    r"""Yield the positions of the values of ``model`` fields in *body*, valid JSON.
 
-    Only strings and null count, and only as deep as one of *depths*; 1 is the outermost object. A
-    name that is written with escapes (``\u006dodel``) is not found.
+    Only strings and null at one of *depths* count; 1 is the outermost object. Names written with
+    escapes (``\u006dodel``) are not found.
     """
-    found = list(islice(_fields(body), _MOST_NAMES))
+    found = list(islice(_fields(body), _MAX_NAMES))
     for field, depth in zip(found, _depths(body, found), strict=True):
         if depth in depths:
             yield field.span(1)
@@ -29,7 +29,7 @@ def model_values(body: bytes, depths: tuple[int, ...] = (1,)) -> Iterator[tuple[
 def _fields(body: bytes) -> Iterator[re.Match[bytes]]:
     end = 0
     while (start := body.find(_NAME, end)) >= 0:
-        # Behind a backslash it is a part of a string, and elsewhere no string ends in front of it.
+        # After a backslash this is a part of a string; otherwise its first quote opens a string.
         found = None if body[start - 1] == _BACKSLASH else _VALUE.match(body, start)
         if found is not None:
             yield found
@@ -37,10 +37,10 @@ def _fields(body: bytes) -> Iterator[re.Match[bytes]]:
 
 
 def _depths(body: bytes, found: Sequence[re.Match[bytes]]) -> list[int]:
-    """Return how deep each field stands.
+    """Return the depth of each field.
 
-    Brackets are counted from both ends, and not in the widest gap: mostly the conversation, before
-    or behind the model's name.
+    Brackets are counted from both ends, to skip the widest gap between fields, which is mostly the
+    conversation before or after the model's name.
     """
     ends = [0, *(end for field in found for end in field.span()), len(body)]
     gaps = list(pairwise(ends))[::2]
@@ -51,7 +51,7 @@ def _depths(body: bytes, found: Sequence[re.Match[bytes]]) -> list[int]:
 
 
 def _levels(json: bytes) -> int:
-    """Return how many levels deeper the end of *json* stands than its start."""
+    """Return how many levels deeper the end of *json* is than its start."""
     return sum(
         marks.count(b"[") + marks.count(b"{") - marks.count(b"]") - marks.count(b"}")
         for marks in outline(json, b"[]{}")

@@ -205,9 +205,9 @@ def _check_duplicates(body: bytes) -> None:
 
 
 def with_model(body: bytes, model: str) -> bytes:
-    """Return *body*, a JSON object, with another model in its place; every other byte stays.
+    """Return *body*, a JSON object, with its model replaced; all other bytes stay.
 
-    A body without a model, or that writes the field's name with escapes, is written anew. Raises as
+    A body without a model, or with escapes in the field's name, is encoded again. Raises as
     ``with_field`` does.
     """
     value = msgspec.json.encode(model)

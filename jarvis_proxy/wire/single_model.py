@@ -79,7 +79,7 @@ def only_model(body: bytes, model: str | None) -> tuple[bytes, tuple[str, ...]]:
         if _folded(name) == "extrabody":
             check_names(_names_in(fields[name]))
     if model is not None:
-        # Written anew, so that no spelling of the name is left but one.
+        # Encode it again, so that only one spelling of the name is left.
         body = with_field(body, MODEL, msgspec.json.encode(model))
     return body, _models_of_tools(fields.get("tools"))
 

@@ -228,7 +228,7 @@ class _RequestBuilder:
     def contents(
         self, names: FunctionNames, reader: ContentReader, resolver: SignatureResolver
     ) -> GeminiContents:
-        """Return the messages, *names* being those of the functions."""
+        """Return the converted messages; *names* are the functions' names."""
         conversation = build_messages(
             self.request.messages,
             traits=self.traits,
