@@ -27,6 +27,8 @@ _OWN: Final = re.compile(
 _CALL: Final = re.compile(r"(?:models/)+(.+)(?::|%3A)([A-Za-z]+)", re.IGNORECASE)
 _MODELS: Final = re.compile(r"models(?:/(?:models/)*(.+))?")
 _NO_MODEL: Final = re.compile(r"(?:models/?)?(?::|%3A)([A-Za-z]+)", re.IGNORECASE)
+_OPERATION: Final = re.compile(r"(?:models/)+.+/operations/[^/]+")
+"""A long-running operation, such as a video; its path begins with the model's."""
 _MODEL: Final = re.compile(r"[A-Za-z0-9._@:-]+(?:/[A-Za-z0-9._@:-]+)*")
 _UNSERVED: Final = (
     "asyncBatchEmbedContent",
@@ -37,6 +39,10 @@ _UNSERVED: Final = (
     "generateAnswer",
     "predict",
     "predictLongRunning",
+)
+_RELAYED: Final = (
+    "Of Google's API, the proxy serves /v1beta/models and its methods. The rest, but for "
+    "uploads, is relayed to Google with the setting PASSTHROUGH=all only."
 )
 _MAX_PATH: Final = 1024
 _READ: Final = ("GET", "HEAD")
@@ -61,7 +67,8 @@ def is_googles(path: str) -> bool:
     rest = _rest(path)
     found = _CALL.fullmatch(rest) or _NO_MODEL.fullmatch(rest)
     is_named = found is not None and found[found.lastindex or 0] in VERBS + _UNSERVED
-    return is_named or _OWN.match(path) is not None
+    is_operation = _OPERATION.fullmatch(rest) is not None
+    return is_named or is_operation or _OWN.match(path) is not None
 
 
 def read_path(path: str, method: str = "POST") -> GooglePath | None:
@@ -78,15 +85,14 @@ def read_path(path: str, method: str = "POST") -> GooglePath | None:
     rest = _rest(path)
     if (found := _CALL.fullmatch(rest)) is not None and _is_call(found[2], method):
         return GooglePath("call", _known(found[2]), _model(found[1]))
+    if _OPERATION.fullmatch(rest) is not None:
+        raise _nothing(_RELAYED)
     if method in _READ and (listed := _MODELS.fullmatch(rest)) is not None:
         return GooglePath("model", model=_model(listed[1])) if listed[1] else GooglePath("models")
     if (lost := _NO_MODEL.fullmatch(rest)) is not None:
         raise _nothing(f"Write the model before the method: /v1beta/models/MODEL:{lost[1]}.")
     if _OWN.match(path) is not None:
-        raise _nothing(
-            "Of Google's API, the proxy serves /v1beta/models and its methods. The rest, but for "
-            "uploads, is relayed to Google with the setting PASSTHROUGH=all only."
-        )
+        raise _nothing(_RELAYED)
     return None
 
 

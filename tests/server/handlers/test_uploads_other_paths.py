@@ -164,6 +164,19 @@ async def test_a_google_client_reaches_google(path: str, here: str) -> None:
     assert response.body == RERANKED
 
 
+@pytest.mark.parametrize("version", ["v1beta", "v1", "gemini/v1beta"])
+async def test_a_google_client_polls_its_operation(version: str) -> None:
+    """The path of a video's operation begins with that of its model, which is served here."""
+    path = "/models/veo-3/operations/abc"
+    async with running() as (proxy, services):
+        headers = {"x-goog-api-key": BEARER["Authorization"][7:]}
+        response = await fetch(proxy.port, f"/{version}{path}", headers=headers, method="GET")
+
+    (seen,) = [r for r in services.all["google"].received if "operations" in r.path]
+    assert (seen.method, seen.path.rstrip("?")) == ("GET", f"/v1beta{path}")
+    assert response.body == RERANKED
+
+
 async def test_uploads_to_google_are_refused_since_they_lead_elsewhere() -> None:
     async with running() as (proxy, services):
         response = await fetch(proxy.port, "/upload/v1beta/files", b"x", BEARER)
