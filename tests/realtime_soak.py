@@ -86,8 +86,8 @@ class Report:
     lag: float = 0.0
 
     def slowest(self, *, late: bool) -> float:
-        """Return the longest time of all; *late*: where only the system's time limit tells."""
-        kinds = {kind for kind, death in _OPEN_DEATHS.items() if death.is_told_late}
+        """Return the longest time of all; *late*: where only a time limit tells."""
+        kinds = {kind for kind, death in _OPEN_DEATHS.items() if death.waits_for_stall}
         return max(took for kind, took in self.seconds.items() if (kind in kinds) is late)
 
     @property
@@ -309,7 +309,7 @@ def main() -> int:
     report = asyncio.run(soak(options.sockets, options.seconds, options.seed, limit=options.limit))
     late, soon = report.slowest(late=True), report.slowest(late=False)
     sys.stdout.write(f"{report}\n")
-    sys.stdout.write(f"told after {soon:.2f} s at most, of a side that has vanished {late:.2f} s\n")
+    sys.stdout.write(f"told after {soon:.2f} s at most, where a time limit tells {late:.2f} s\n")
     return 1 if report.wrong or report.files > 0 or report.tasks > 0 or report.errors else 0
 
 

@@ -20,6 +20,7 @@ import pytest
 
 from jarvis_proxy.canonical.sealed_state import GOOGLE_MARK
 from tests.support.canaries import Canaries, forms, runs_of
+from tests.support.marked_sessions import ENDS, visit_sessions
 from tests.support.marked_upstreams import anthropic, chat_service, gemini
 from tests.support.raw_client import connect, fetch
 from tests.support.server_process import ROOT, Server, make_project, running_server
@@ -72,10 +73,14 @@ class Visitor:
         response = await asyncio.wait_for(fetch(self._port, path, body, merged), 10)
         received = str(response.headers).encode() + response.body
         self._canaries.note_seals(response.body)
+        self._check(received)
+        return response.status
+
+    def _check(self, received: bytes) -> None:
+        """Check that a client has got no key of an upstream."""
         for name, key in self._canaries.tokens.items():
             if name.startswith("key for"):
                 assert runs_of(key, received) == [], name
-        return response.status
 
     async def answers_and_failures(self) -> None:
         for want in ("", "want-400", "want-401", "want-html", "want-redirect", "want-garbage"):
@@ -179,6 +184,36 @@ class Visitor:
                 model = drawing["model"] if path.endswith("edits") else text["model"]
                 fields = {"model": str(model), "prompt": said, "stream": str(stream)}
                 await self.post(_form(fields, files), path, Content_Type=kind)
+
+    async def relayed(self) -> None:
+        """Every other endpoint, on OpenAI, on a service with chat only, and on Anthropic."""
+        new, kind = self._canaries.new, "multipart/form-data; boundary=B"
+        texts = ("moderations", "images/generations", "audio/speech", "completions", "embeddings")
+        forms = ("audio/transcriptions", "audio/translations", "images/variations", "files")
+        more = ("rerank", "responses/compact", "responses/input_tokens")
+        for model, want in (
+            *itertools.product(("gpt-4o",), ("", "want-400", "want-cut", "want-key")),
+            ("deepseek-chat", ""),
+            ("claude-sonnet-5", ""),
+        ):
+            for path in (*texts, *more):
+                said = f"{want} {self._canaries.text(f'relayed {path} {model} {want}')}"
+                body = {"model": model, "input": said, "prompt": said, "voice": said}
+                await self.post(body, f"/v1/{path}?x={new(f'query {path} {model} {want}')}")
+            for path in forms:
+                said = f"{want} {self._canaries.text(f'form {path} {model} {want}')}"
+                files = {"image": (new(f"own name {path}"), new(f"own content {path}"))}
+                form = _form({"model": model, "prompt": said}, files)
+                await self.post(form, f"/v1/{path}", Content_Type=kind)
+
+    async def sessions(self) -> None:
+        """Sessions of /v1/realtime, their secrets, and calls over WebRTC."""
+        key = self._headers["Authorization"].removeprefix("Bearer ")
+        for received in await visit_sessions(self._port, self._canaries, key):
+            self._check(received)
+        offer = f"v=0 {self._canaries.text('offer')}".encode()
+        path = f"/v1/realtime/calls/{self._canaries.new('call')}"
+        await self.post(offer, path, Content_Type="application/sdp")
 
     async def repeated_keys(self) -> None:
         """Upstreams repeat the proxy's keys, and a client puts its own where names belong."""
@@ -349,6 +384,8 @@ async def test_nothing_that_is_said_is_written_anywhere(tmp_path: Path, log_form
             await visitor.odd_requests()
             await visitor.uploads()
             await visitor.media()
+            await visitor.relayed()
+            await visitor.sessions()
             await visitor.malformed()
             await visitor.leaving()
             assert (await fetch(server.port, "/health", method="GET")).status == 200
@@ -362,6 +399,7 @@ async def test_nothing_that_is_said_is_written_anywhere(tmp_path: Path, log_form
         assert any(seal.startswith(owner) for seal in given), owner  # clients did get them
     assert "without a valid key left out" in log
     assert "internal" not in log
+    assert log.count("route=/v1/realtime") + log.count('"route":"/v1/realtime') > len(ENDS)
     written = {path: path.read_bytes() for path in project.rglob("*") if is_new(path, project)}
     assert project / "stdout.txt" in written
     marked = {str(path): canaries.found_in(data) for path, data in written.items()}

@@ -100,6 +100,14 @@ class Death:
         return self.way == "vanishes" and self.state != "closing"
 
     @property
+    def waits_for_stall(self) -> bool:
+        """Whether the other side is told only when nothing was taken for too long.
+
+        The end of a side's words is read behind what waits for that side, which takes nothing.
+        """
+        return self.is_told_late or (self.state == "not reading" and self.way == "half-close")
+
+    @property
     def can_be(self) -> bool:
         """Whether there is such a death, and it is to be seen here."""
         if self.state == "half a handshake":

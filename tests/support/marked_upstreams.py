@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.support.anthropic_service import stream_of
 from tests.support.canaries import Canaries, pieces
+from tests.support.marked_sessions import is_session, play_session
 from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 
 Json = dict[str, Any]
@@ -49,6 +50,9 @@ def chat_service(canaries: Canaries) -> RawUpstream:
     """Return an OpenAI; what it says, it says as reasoning too."""
 
     async def openai(peer: Peer, request: Received) -> None:
+        if is_session(request):
+            await play_session(canaries, peer, request)
+            return
         wanted = request.body.decode("utf-8", "replace")
         said = canaries.text(f"openai says {len(canaries.tokens)}")
         key = (request.header("authorization") or "").removeprefix("Bearer ")
