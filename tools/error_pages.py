@@ -19,12 +19,6 @@ _CODE: Final = re.compile(r"`([^`]+)`")
 _LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 _SENTENCE: Final = re.compile(r".+?(?:\.(?=\s|$)|。)|.+")
 _WRITTEN: Final = "// Written by `python -m tools.docs` from docs/errors.md."
-_ICON: Final = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
-    "%3Cpath d='M1 9h3l2-6 4 11 2-5h3' fill='none' stroke='%230d7377' stroke-width='2'/%3E"
-    "%3C/svg%3E"
-)
-"""The dashboard's: without one the browser asks for /favicon.ico, which is a refused call."""
 _PAGE: Final = """<!doctype html>
 <html lang="{language}">
 <head>
@@ -33,7 +27,7 @@ _PAGE: Final = """<!doctype html>
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
 <title>{title}</title>
-<link rel="icon" href="{icon}">
+<link rel="icon" href="icon.svg">
 <link rel="stylesheet" href="dashboard.css">
 </head>
 <body>
@@ -82,7 +76,6 @@ def error_page(document: str, language: str) -> str:
     return _PAGE.format(
         language=language,
         title=escape(title),
-        icon=_ICON,
         entries="".join(map(_section, entries(document))),
     )
 

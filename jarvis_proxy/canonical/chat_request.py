@@ -4,6 +4,7 @@ Source: https://platform.openai.com/docs/api-reference/chat/create (read 2026-11
 are skipped. The module that uses a field of type ``object`` checks it.
 """
 
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -58,6 +59,16 @@ class ContentPart(msgspec.Struct):
 
 
 MessageContent: TypeAlias = str | list[ContentPart | str] | None
+
+
+def each_part(content: MessageContent, param: str) -> Iterator[tuple[ContentPart, str]]:
+    """Yield the parts of a message's content with their params; a bare string is one part."""
+    if isinstance(content, str):
+        yield ContentPart(type="text", text=content), param
+        return
+    for index, part in enumerate(content or ()):
+        where = f"{param}[{index}]"
+        yield (ContentPart(type="text", text=part) if isinstance(part, str) else part), where
 
 
 class CalledFunction(msgspec.Struct):

@@ -1,12 +1,12 @@
 """Shared by the small OpenAI dialects: decodes bodies, and maps params. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 import msgspec
 
 from jarvis_proxy.canonical.bounds import check_values
-from jarvis_proxy.canonical.validation_errors import from_msgspec_error
+from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
 
@@ -27,6 +27,23 @@ def decode_body(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     except (ValueError, RecursionError) as exc:
         message = "The request body is not valid JSON."
         raise ProxyError(400, message, code="invalid_json", should_retry=False) from exc
+
+
+def check_choice(param: str, value: str | None, known: Collection[str]) -> None:
+    """Check that *value* is None or one of *known*.
+
+    Raises:
+        ProxyError: 400 `invalid_value`.
+    """
+    if value is not None and value not in known:
+        names = ", ".join(f"'{name}'" for name in known)
+        message = f"Invalid value: '{value[:64]}'. Supported values are: {names}."
+        raise invalid(param, message)
+
+
+def unsuitable_model(model: str, rest: str) -> ProxyError:
+    """Return the 400 for a model that lacks the endpoint's feature; *rest* ends the sentence."""
+    return invalid("model", f"The model `{model[:64]}` {rest}", "unsupported_value")
 
 
 class FixedParams:

@@ -57,6 +57,7 @@ ASSETS: Final = (
     "dashboard.js",
     "errors.html",
     "errors.zh-CN.html",
+    "icon.svg",
     "playground.js",
     "reasons.js",
     "stream.js",

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from jarvis_proxy.canonical.exchange import truncated
 from jarvis_proxy.errors import ProxyError
 
 NETWORK_ERRORS: Final = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
@@ -79,9 +80,7 @@ def map_read_error(exc: BaseException) -> ProxyError:
     """Return the client's error for a response that was cut after its head: 502."""
     if isinstance(exc, aiohttp.ClientResponseError):
         return bad_response()
-    return ProxyError(
-        502, "The upstream's answer ended before it was complete.", code="upstream_truncated"
-    )
+    return truncated()
 
 
 def bad_response() -> ProxyError:

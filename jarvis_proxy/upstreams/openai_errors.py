@@ -170,3 +170,19 @@ def auth_failed(upstream: str, reason: str | None = None) -> ProxyError:
     )
     error.from_upstream, error.reason = True, reason or ""
     return error
+
+
+def no_credit(reason: str) -> ProxyError:
+    """Return the error for an account without credit; another key may have some.
+
+    *reason* is for the log only, as in ``auth_failed``.
+    """
+    error = ProxyError(
+        429,
+        "The proxy's account at the upstream has no credit left.",
+        error_type="insufficient_quota",
+        code="insufficient_quota",
+        should_retry=False,
+    )
+    error.retry_status, error.reason = 402, reason
+    return error

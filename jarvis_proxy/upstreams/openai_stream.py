@@ -8,7 +8,7 @@ no OpenAI stream contains.
 import re
 from typing import Final
 
-from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.canonical.exchange import UpstreamRequest, truncated
 from jarvis_proxy.canonical.usage import TokenUsage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.frames import (
@@ -243,7 +243,7 @@ class PassthroughStream:
     def _end(self, completed_events: bytes) -> None:
         """Handle a ``[DONE]``; a Responses stream is completed only by its last event."""
         if self._kind == "responses" or (self._kind == "chat" and not self._answered):
-            error = _truncated()
+            error = truncated()
             error.completed_events = completed_events
             raise error
         self.done = True
@@ -326,7 +326,7 @@ class PassthroughStream:
         elif self.is_settled:
             self.done = True
             return out + DONE
-        error = self.failure or _truncated()
+        error = self.failure or truncated()
         error.completed_events = out
         raise error
 
@@ -361,11 +361,3 @@ def _without_data(block: bytes, lines: list[bytes]) -> bytes:
     if not all(line.startswith(b":") and not line.startswith(_UNSUPPORTED_FIELDS) for line in said):
         return KEEPALIVE if any(line.startswith(b":") for line in said) else b""
     return block
-
-
-def _truncated() -> ProxyError:
-    return ProxyError(
-        502,
-        "The upstream ended its stream before the answer was complete.",
-        code="upstream_truncated",
-    )

@@ -10,6 +10,7 @@ from jarvis_proxy.canonical.chat_request import (
     ContentPart,
     InputFile,
     about_file,
+    each_part,
     part_as_text,
 )
 
@@ -38,6 +39,17 @@ def test_content_is_text_or_parts() -> None:
     (message,) = decoded(messages=[{"role": "user", "content": parts}]).messages
 
     assert message.content == [ContentPart(type="text", text="a"), "b"]
+
+
+def test_each_part_has_its_param() -> None:
+    text = ContentPart(type="text", text="b")
+
+    assert list(each_part(["a", text], "content")) == [
+        (ContentPart(type="text", text="a"), "content[0]"),
+        (text, "content[1]"),
+    ]
+    assert list(each_part("b", "content")) == [(text, "content")]
+    assert list(each_part(None, "content")) == []
 
 
 @pytest.mark.parametrize(

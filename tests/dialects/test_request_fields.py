@@ -3,7 +3,12 @@
 import msgspec
 import pytest
 
-from jarvis_proxy.dialects.request_fields import FixedParams, decode_body
+from jarvis_proxy.dialects.request_fields import (
+    FixedParams,
+    check_choice,
+    decode_body,
+    unsuitable_model,
+)
 from jarvis_proxy.errors import ProxyError
 
 
@@ -43,3 +48,22 @@ def test_the_longest_beginning_names_the_param() -> None:
     assert params.param("messages[1].content") == "input"
     assert params.param("messages[0].content") == "instructions"
     assert params.param("temperature") == "temperature"
+
+
+def test_a_value_that_is_not_known_is_refused_with_those_that_are() -> None:
+    check_choice("format", None, ("wav", "pcm"))
+    check_choice("format", "wav", ("wav", "pcm"))
+    with pytest.raises(
+        ProxyError, match=r"'x{64}'\. Supported values are: 'wav', 'pcm'\."
+    ) as refused:
+        check_choice("format", "x" * 100, ("wav", "pcm"))
+
+    assert (refused.value.status, refused.value.code) == (400, "invalid_value")
+    assert refused.value.param == "format"
+
+
+def test_a_model_that_does_not_fit_is_named() -> None:
+    error = unsuitable_model("m", "does not speak.")
+
+    assert error.message == "The model `m` does not speak."
+    assert (error.status, error.code, error.param) == (400, "unsupported_value", "model")

@@ -173,7 +173,7 @@ def test_stream_of_another_api_is_not_complete(endpoint: str) -> None:
     translator = exchange(endpoint=endpoint, stream=True).stream_translator()
     translator.feed(TRANSCRIPTION)
 
-    with pytest.raises(ProxyError, match="before the answer was complete"):
+    with pytest.raises(ProxyError, match="before it was complete"):
         translator.feed_eof()
 
 

@@ -11,6 +11,7 @@ from jarvis_proxy.upstreams.openai_errors import (
     auth_failed,
     error_from_body,
     error_from_object,
+    no_credit,
     redact_bytes,
     redacted,
 )
@@ -207,6 +208,14 @@ def test_refused_key_names_the_upstream_and_who_must_act() -> None:
     assert error.error_type == "server_error"
     assert error.should_retry is False
     assert "deepseek" in error.message
+
+
+def test_an_account_without_credit_is_refused_and_another_key_may_be_tried() -> None:
+    error = no_credit("Your balance is 0.")
+
+    assert (error.status, error.code, error.retry_status) == (429, "insufficient_quota", 402)
+    assert (error.reason, error.should_retry) == ("Your balance is 0.", False)
+    assert "balance" not in error.message
 
 
 JSON = st.recursive(

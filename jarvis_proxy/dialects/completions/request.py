@@ -14,7 +14,7 @@ from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.canonical.validation_errors import invalid, missing, wrong_type
 from jarvis_proxy.dialects.completions.answer import CompletionAnswer, CompletionOptions
-from jarvis_proxy.dialects.request_fields import FixedParams, decode_body
+from jarvis_proxy.dialects.request_fields import FixedParams, decode_body, unsuitable_model
 from jarvis_proxy.errors import ProxyError
 
 _PARAMS: Final = FixedParams({"messages": "prompt", "max_completion_tokens": "max_tokens"})
@@ -74,8 +74,7 @@ class CompletionsDialect:
         request = decode_body(_DECODER, call.body)
         prompt = _prompt(request.prompt)
         if features.speaks:
-            message = f"The model `{call.model[:64]}` does not write. Use /v1/audio/speech for it."
-            raise invalid("model", message, "unsupported_value")
+            raise unsuitable_model(call.model, "does not write. Use /v1/audio/speech for it.")
         ignored = IgnoredParams(strict=call.strict_params)
         _check(request, ignored)
         canonical = CanonicalRequest(

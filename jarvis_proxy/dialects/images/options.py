@@ -12,7 +12,7 @@ import msgspec
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import check_range, invalid, missing
 from jarvis_proxy.dialects.images.sizes import Shape, nearest
-from jarvis_proxy.dialects.request_fields import decode_body
+from jarvis_proxy.dialects.request_fields import check_choice, decode_body
 from jarvis_proxy.wire.multipart_form import Form
 
 GENERATIONS: Final = "images/generations"
@@ -123,7 +123,7 @@ def check(request: ImageRequest, ignored: IgnoredParams) -> None:
     check_range("partial_images", request.partial_images or 0, 0, _MAX_PARTIAL)
     check_range("output_compression", request.output_compression or 0, 0, _MAX_COMPRESSION)
     for name, known in _KNOWN.items():
-        _check_choice(name, getattr(request, name), known)
+        check_choice(name, getattr(request, name), known)
     for name in _REFUSED:
         if getattr(request, name) is not None:
             message = f"Unsupported parameter: '{name}' has no equivalent with this model."
@@ -139,13 +139,6 @@ def check(request: ImageRequest, ignored: IgnoredParams) -> None:
             raise invalid("size", message)
         if not shape.is_near:
             ignored.add_or_reject("size")
-
-
-def _check_choice(param: str, value: str | None, known: Collection[str]) -> None:
-    if value is not None and value not in known:
-        names = ", ".join(f"'{name}'" for name in known)
-        message = f"Invalid value: '{value[:64]}'. Supported values are: {names}."
-        raise invalid(param, message)
 
 
 def _whole(param: str, value: object) -> int | None:

@@ -26,7 +26,7 @@ from jarvis_proxy.dialects.images.options import (
     decode_images,
     form_request,
 )
-from jarvis_proxy.dialects.request_fields import FixedParams
+from jarvis_proxy.dialects.request_fields import FixedParams, unsuitable_model
 from jarvis_proxy.wire.multipart_form import Form, FormPart, is_form, read_form
 
 _MAX_PICTURES: Final = 16
@@ -55,11 +55,8 @@ class ImagesDialect:
         form = read_form(call.body, content_type) if is_form(content_type) else None
         request = decode_images(call.body) if form is None else form_request(form)
         if not features.draws:
-            message = (
-                f"The model `{call.model[:64]}` does not draw. Use one that does, such as "
-                "gemini-2.5-flash-image."
-            )
-            raise invalid("model", message, "unsupported_value")
+            rest = "does not draw. Use one that does, such as gemini-2.5-flash-image."
+            raise unsuitable_model(call.model, rest)
         ignored = IgnoredParams(strict=call.strict_params)
         check(request, ignored)
         edits = call.endpoint == EDITS

@@ -14,7 +14,12 @@ from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.canonical.validation_errors import check_range, invalid, missing, wrong_type
-from jarvis_proxy.dialects.request_fields import FixedParams, decode_body
+from jarvis_proxy.dialects.request_fields import (
+    FixedParams,
+    check_choice,
+    decode_body,
+    unsuitable_model,
+)
 from jarvis_proxy.dialects.speech.answer import SpeechAnswer
 from jarvis_proxy.errors import ProxyError
 
@@ -85,8 +90,8 @@ def decode_speech(body: bytes) -> SpeechRequest:
         raise missing("voice")
     if request.speed is not None:
         check_range("speed", request.speed, _SLOWEST, _FASTEST)
-    _check_choice("response_format", request.response_format, FORMATS)
-    _check_choice("stream_format", request.stream_format, ("sse", "audio"))
+    check_choice("response_format", request.response_format, FORMATS)
+    check_choice("stream_format", request.stream_format, ("sse", "audio"))
     return request
 
 
@@ -124,11 +129,8 @@ class SpeechDialect:
         """
         request = decode_speech(call.body)
         if not features.speaks:
-            message = (
-                f"The model `{call.model[:64]}` does not speak. Use one that does, such as "
-                "gemini-2.5-flash-preview-tts."
-            )
-            raise invalid("model", message, "unsupported_value")
+            rest = "does not speak. Use one that does, such as gemini-2.5-flash-preview-tts."
+            raise unsuitable_model(call.model, rest)
         ignored = IgnoredParams(strict=call.strict_params)
         is_encoded = self._is_encoded(request, ignored, streamed=call.stream)
         canonical = CanonicalRequest(
@@ -179,10 +181,3 @@ def _voice(voice: object) -> str:
     if not isinstance(name, str):
         raise wrong_type("voice", "a string or an object with an id", voice)
     return name
-
-
-def _check_choice(param: str, value: str | None, known: Collection[str]) -> None:
-    if value is not None and value not in known:
-        names = ", ".join(f"'{name}'" for name in known)
-        message = f"Invalid value: '{value[:64]}'. Supported values are: {names}."
-        raise invalid(param, message)

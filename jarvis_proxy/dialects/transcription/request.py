@@ -14,8 +14,7 @@ from jarvis_proxy.canonical.adapters import DialectCall, ModelFeatures
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.request import CanonicalRequest
-from jarvis_proxy.canonical.validation_errors import invalid
-from jarvis_proxy.dialects.request_fields import FixedParams
+from jarvis_proxy.dialects.request_fields import FixedParams, unsuitable_model
 from jarvis_proxy.dialects.transcription.answer import TranscriptAnswer
 from jarvis_proxy.dialects.transcription.instructions import answer_schema, instruct
 from jarvis_proxy.dialects.transcription.options import (
@@ -47,11 +46,8 @@ class TranscriptionDialect:
         ignored = IgnoredParams(strict=call.strict_params)
         options = read_options(form, call.endpoint, ignored)
         if features.speaks or features.draws:
-            message = (
-                f"The model `{call.model[:64]}` does not transcribe. Use one that answers in text, "
-                "such as gemini-2.5-flash."
-            )
-            raise invalid("model", message, "unsupported_value")
+            rest = "does not transcribe. Use one that answers in text, such as gemini-2.5-flash."
+            raise unsuitable_model(call.model, rest)
         canonical = CanonicalRequest(
             body=_chat(form, options), params=_PARAMS, ignored=ignored.names, sealed=False
         )

@@ -12,10 +12,11 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
+from jarvis_proxy.config.budgets import day_of
 from jarvis_proxy.config.dotenv_file import env_file_warnings
 from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.doctor.findings import Check, Finding
-from jarvis_proxy.doctor.net.reachability import EXPIRES_SOON, day, in_days
+from jarvis_proxy.doctor.net.reachability import EXPIRES_SOON, in_days
 
 _TLS: Final = Check("checks/files", "TLS files")
 _NO_CHECK_TIME: Final = 0x20_0000
@@ -73,7 +74,7 @@ def _check_certificate(settings: Settings, now: float) -> Finding:
         result = "self_signed"
     elif end - now < EXPIRES_SOON:
         result = "ends_soon"
-    return _TLS.finding(result, until=day(end), since=day(start), left=in_days(end - now))
+    return _TLS.finding(result, until=day_of(end), since=day_of(start), left=in_days(end - now))
 
 
 def _refuse_password() -> str:

@@ -5,11 +5,11 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from jarvis_proxy.config.addresses import address_in
+from jarvis_proxy.config.budgets import day_of
 from jarvis_proxy.doctor.findings import Check, Finding, counted
 from jarvis_proxy.doctor.net.machine import ProbeEnv, connect, describe_os_error
 
@@ -104,7 +104,7 @@ class Reachability:
         not_after = ssl.cert_time_to_seconds(certificate["notAfter"])
         left = not_after - self._env.now()
         result = "ends_soon" if self._owner == "site" and left < EXPIRES_SOON else "trusted"
-        self._add("TLS", result, version=version, day=day(not_after), left=in_days(left))
+        self._add("TLS", result, version=version, day=day_of(not_after), left=in_days(left))
         return True
 
 
@@ -119,11 +119,6 @@ def classify_tls_error(exc: OSError) -> tuple[str, str]:
     if reason in _NOT_TLS:
         return "not_tls", ""
     return ("failed", reason.lower()) if reason else ("cut", "")
-
-
-def day(moment: float) -> str:
-    """Return the date of *moment* (epoch seconds, UTC) as 2026-11-23."""
-    return datetime.fromtimestamp(moment, UTC).date().isoformat()
 
 
 def in_days(seconds: float) -> str:

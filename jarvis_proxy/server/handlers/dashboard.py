@@ -34,6 +34,7 @@ _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml; charset=utf-8",
 }
 _SECURITY: Final[Mapping[str, str]] = {
     # Forbid inline scripts and styles, other sites, and text that becomes HTML.

@@ -12,6 +12,7 @@ from functools import partial
 from aiohttp import web
 from msgspec.structs import replace
 
+from jarvis_proxy.call_record import CallRecord
 from jarvis_proxy.dialects.transcription.options import asks_for_stream
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.routing.models import OPENAI, ModelRoute
@@ -169,10 +170,7 @@ async def _answer_form(
     model: str | None,
 ) -> web.StreamResponse:
     """Answer a form by an upstream without forms: its parts become another request."""
-    await request[ADMITTED_CALL].check_rate_limit()
-    record, context = request[RECORD], request.app[CONTEXT]
-    record.upstream, record.upstream_model = route.upstream, route.upstream_model
-    record.model = model or "-"
+    record, context = await _admit(request, route, model), request.app[CONTEXT]
     body = await upload.read_whole()
     record.body_received_at = time.monotonic()
     content_type = request.headers.get("Content-Type", "")
@@ -247,6 +245,19 @@ async def _read_model(request: web.Request, upload: StreamedUpload) -> str | Non
     return model
 
 
+async def _admit(request: web.Request, route: ModelRoute, model: str | None) -> CallRecord:
+    """Check the rate limit and return the call's record, which names *route*.
+
+    Raises:
+        ProxyError: 429 `rate_limit_exceeded`.
+    """
+    await request[ADMITTED_CALL].check_rate_limit()
+    record = request[RECORD]
+    record.upstream, record.upstream_model = route.upstream, route.upstream_model
+    record.model = model or "-"
+    return record
+
+
 def _open_upload(request: web.Request, deadlines: CallDeadlines) -> StreamedUpload:
     limit = request.app[CONTEXT].settings.max_body
     check_declared_length(request, limit)
@@ -261,12 +272,7 @@ async def _relay(
     route: ModelRoute,
     model: str | None,
 ) -> web.StreamResponse:
-    await request[ADMITTED_CALL].check_rate_limit()
-    record = request[RECORD]
-    record.upstream, record.upstream_model = route.upstream, route.upstream_model
-    if model:
-        record.model = model
-    context = request.app[CONTEXT]
+    record, context = await _admit(request, route, model), request.app[CONTEXT]
     call = new_call(request, context, route, model, stream=False, body=b"")
     length = request.content_length
     if length is not None:

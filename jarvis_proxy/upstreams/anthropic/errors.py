@@ -12,7 +12,7 @@ import msgspec
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.error_shapes import SpokenError, find_error, read_error
 from jarvis_proxy.upstreams.json_values import fields_of, loads
-from jarvis_proxy.upstreams.openai_errors import auth_failed, redacted
+from jarvis_proxy.upstreams.openai_errors import auth_failed, no_credit, redacted
 
 _KEY_TYPES: Final = frozenset(("authentication_error", "permission_error", "billing_error"))
 _STATUS_OF_TYPE: Final = {
@@ -112,15 +112,6 @@ def is_signature_fault(message: str) -> bool:
     return _SIGNATURE.search(message) is not None
 
 
-def truncated() -> ProxyError:
-    """Return the error for an answer that ended before its end."""
-    return ProxyError(
-        502,
-        "The upstream ended its stream before the answer was complete.",
-        code="upstream_truncated",
-    )
-
-
 def bad_response() -> ProxyError:
     """Return the error for a body that is no answer of the Messages API."""
     return ProxyError(
@@ -135,7 +126,7 @@ def bad_frame(why: str = "is not valid JSON") -> ProxyError:
 
 def _map(status: int, fault: Fault, model: str) -> ProxyError:
     if status == 402 or fault.kind == "billing_error" or _NO_CREDIT.search(fault.message):
-        return _no_credit(fault)
+        return no_credit(redacted(fault.message))
     match status:
         case 400 | 413 | 422:
             return _map_400(status, fault)
@@ -175,19 +166,6 @@ def _map_404(fault: Fault, model: str) -> ProxyError:
         return _error(404, fault, "not_found")
     message = f"The model `{model[:64]}` does not exist or is not available here."
     return ProxyError(404, message, code="model_not_found")
-
-
-def _no_credit(fault: Fault) -> ProxyError:
-    """Return the error for an account without credit; another key may have some."""
-    error = ProxyError(
-        429,
-        "The proxy's account at the upstream has no credit left.",
-        error_type="insufficient_quota",
-        code="insufficient_quota",
-        should_retry=False,
-    )
-    error.retry_status, error.reason = 402, redacted(fault.message)
-    return error
 
 
 def _error(

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.canonical.answer import Answer, Finish
-from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.canonical.exchange import UpstreamRequest, truncated
 from jarvis_proxy.canonical.usage import add_usage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.answer_kinds import first_bytes
@@ -27,7 +27,6 @@ from jarvis_proxy.upstreams.anthropic.errors import (
     error_in_stream,
     fault_in,
     read_fault,
-    truncated,
 )
 from jarvis_proxy.upstreams.anthropic.usage import UsageCounter
 from jarvis_proxy.upstreams.json_values import Fields, fields_of, is_swarm, items_of, loads

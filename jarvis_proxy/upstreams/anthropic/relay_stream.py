@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from jarvis_proxy.canonical.exchange import truncated
 from jarvis_proxy.canonical.usage import TokenUsage, to_token_usage
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.anthropic.errors import (
@@ -16,7 +17,6 @@ from jarvis_proxy.upstreams.anthropic.errors import (
     error_in_stream,
     fault_in,
     read_fault,
-    truncated,
 )
 from jarvis_proxy.upstreams.anthropic.usage import UsageCounter
 from jarvis_proxy.upstreams.json_values import fields_of, is_swarm, loads

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.openai_errors import auth_failed
+from jarvis_proxy.upstreams.openai_errors import auth_failed, no_credit
 from jarvis_proxy.upstreams.refusal_body import read_refusal
 from jarvis_proxy.wire.headers import retry_after
 
@@ -47,7 +47,9 @@ def translate_error(
     if status == 401 or error.code == "upstream_auth_failed":
         return auth_failed(upstream, error.reason or error.message)
     if status == 402:
-        return _no_credit(error)
+        refused = no_credit(error.message)
+        refused.from_upstream = True
+        return refused
     error.from_upstream = True
     if is_too_long(error):
         return too_long(error)
@@ -113,17 +115,4 @@ def relocated(error: ProxyError, origins: Sequence[int]) -> ProxyError:
     sent = int(found[1])
     if sent < len(origins):
         error.param = f"messages[{origins[sent]}]{error.param[found.end() :]}"
-    return error
-
-
-def _no_credit(refusal: ProxyError) -> ProxyError:
-    """Return the error for an account without credit; another key may have some."""
-    error = ProxyError(
-        429,
-        "The proxy's account at the upstream has no credit left.",
-        error_type="insufficient_quota",
-        code="insufficient_quota",
-        should_retry=False,
-    )
-    error.retry_status, error.reason, error.from_upstream = 402, refusal.message, True
     return error

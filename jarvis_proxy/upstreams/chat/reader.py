@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from jarvis_proxy.canonical.answer import Answer
-from jarvis_proxy.canonical.exchange import UpstreamRequest
+from jarvis_proxy.canonical.exchange import UpstreamRequest, truncated
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.answer_kinds import first_bytes
 from jarvis_proxy.upstreams.chat.choice_reader import ChoiceReader, ReaderContext
@@ -186,7 +186,7 @@ class ChatReader:
             ProxyError: 502 `upstream_truncated`, a choice has no finish reason.
         """
         if not self.is_settled:
-            raise _truncated()
+            raise truncated()
         self._end_choices()
 
     def _end_choices(self) -> None:
@@ -219,14 +219,6 @@ def _fields(data: bytes) -> Fields:
 def _message(choice: Fields) -> Fields:
     """Return a choice's delta; some services put a whole ``message`` in their only event."""
     return fields_of(choice.get("delta")) or fields_of(choice.get("message"))
-
-
-def _truncated() -> ProxyError:
-    return ProxyError(
-        502,
-        "The upstream ended its stream before the answer was complete.",
-        code="upstream_truncated",
-    )
 
 
 def _bad_response() -> ProxyError:

@@ -13,7 +13,6 @@ from jarvis_proxy.doctor.net.reachability import (
     Owner,
     Reachability,
     classify_tls_error,
-    day,
     in_days,
 )
 from tests.doctor.fixtures import answers, free_port, probe_env, serving, silent_port
@@ -157,10 +156,6 @@ async def test_certificate_expiry_is_shown_for_a_site_only(owner: Owner, status:
 )
 def test_duration_is_in_days(seconds: float, expected: str) -> None:
     assert in_days(seconds) == expected
-
-
-def test_day_is_in_utc() -> None:
-    assert day(1_795_000_000) == "2026-11-18"
 
 
 def refused(code: int, message: str = "why") -> ssl.SSLCertVerificationError:

@@ -99,7 +99,12 @@ async def test_every_file_of_the_page_is_served_with_its_type(name: str) -> None
     async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy:
         response = await fetch(proxy.port, f"/dashboard/{name}", method="GET")
 
-    kinds = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
+    kinds = {
+        ".css": "text/css",
+        ".html": "text/html",
+        ".js": "text/javascript",
+        ".svg": "image/svg+xml",
+    }
     expected = kinds[Path(name).suffix]
     assert response.status == 200
     assert response.headers["content-type"] == f"{expected}; charset=utf-8"

@@ -4,7 +4,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/vision, /pdf-suppo
 /search-results (read 2026-11).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 from jarvis_proxy.canonical.attachments import (
@@ -15,7 +15,13 @@ from jarvis_proxy.canonical.attachments import (
     from_bytes,
     from_data_url,
 )
-from jarvis_proxy.canonical.chat_request import ContentPart, ImageUrl, InputFile, MessageContent
+from jarvis_proxy.canonical.chat_request import (
+    ContentPart,
+    ImageUrl,
+    InputFile,
+    MessageContent,
+    each_part,
+)
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.mime import from_name, is_text
@@ -163,16 +169,6 @@ def marked(block: JsonObject, mark: object) -> JsonObject:
     ttl = wanted.get("ttl")
     cached = {"type": "ephemeral", **({"ttl": ttl} if ttl in _TTLS else {})}
     return block | {"cache_control": cached}
-
-
-def each_part(content: MessageContent, param: str) -> Iterator[tuple[ContentPart, str]]:
-    """Yield the parts of a message's content with their params; a bare string is one part."""
-    if isinstance(content, str):
-        yield ContentPart(type="text", text=content), param
-        return
-    for index, part in enumerate(content or ()):
-        where = f"{param}[{index}]"
-        yield (ContentPart(type="text", text=part) if isinstance(part, str) else part), where
 
 
 def links(contents: Iterable[MessageContent]) -> list[str]:

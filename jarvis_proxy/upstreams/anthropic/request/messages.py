@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from jarvis_proxy.canonical.chat_request import ChatMessage
+from jarvis_proxy.canonical.chat_request import ChatMessage, each_part
 from jarvis_proxy.canonical.history import (
     ModelTurn,
     PriorToolCall,
@@ -22,7 +22,6 @@ from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.sealed_state import anthropic_blocks, has_owner, unseal
 from jarvis_proxy.upstreams.anthropic.request.content import (
     ContentWriter,
-    each_part,
     marked,
     text_blocks,
 )

@@ -4,7 +4,7 @@ Source: https://ai.google.dev/api/caching#Part and /gemini-api/docs/image-unders
 2026-11).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 from jarvis_proxy.canonical.attachments import (
@@ -24,6 +24,7 @@ from jarvis_proxy.canonical.chat_request import (
     InputFile,
     MessageContent,
     about_file,
+    each_part,
     part_as_text,
 )
 from jarvis_proxy.canonical.exchange import Media
@@ -265,16 +266,6 @@ class ContentReader:
     def _check(self, mime: str, param: str) -> None:
         if mime in self._refused:
             raise NotTaken(mime, param)
-
-
-def each_part(content: MessageContent, param: str) -> Iterator[tuple[ContentPart, str]]:
-    """Yield the parts of a message's content with their params; a bare string is one part."""
-    if isinstance(content, str):
-        yield ContentPart(type="text", text=content), param
-        return
-    for index, part in enumerate(content or ()):
-        where = f"{param}[{index}]"
-        yield (ContentPart(type="text", text=part) if isinstance(part, str) else part), where
 
 
 def texts(content: MessageContent, param: str) -> list[str]:
