@@ -200,6 +200,63 @@ async def test_a_response_is_streamed_from_a_service_that_has_chat_only(installe
     assert results == ["sunny", "sunny"]
 
 
+SLOW_ITEM: Json = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "Hello", "annotations": []}],
+}
+SLOW_PLACE = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+SLOW_EVENTS: list[tuple[str, Json]] = [
+    ("response.created", {"response": {"id": "resp_1", "status": "in_progress", "output": []}}),
+    ("response.output_item.added", {"output_index": 0, "item": {**SLOW_ITEM, "content": []}}),
+    (
+        "response.content_part.added",
+        {**SLOW_PLACE, "part": {"type": "output_text", "text": "", "annotations": []}},
+    ),
+    ("response.output_text.delta", {**SLOW_PLACE, "delta": "Hel"}),
+    ("response.output_text.delta", {**SLOW_PLACE, "delta": "lo"}),
+    ("response.output_item.done", {"output_index": 0, "item": SLOW_ITEM}),
+    (
+        "response.completed",
+        {"response": {"id": "resp_1", "status": "completed", "output": [SLOW_ITEM]}},
+    ),
+]
+
+
+async def _slow(peer: Peer, request: Received) -> None:
+    """Pause before the answer and within it: two pieces of text, as a response or as chunks."""
+    if request.path.endswith("/responses"):
+        events = [
+            f"event: {kind}\ndata: {json.dumps({'type': kind, 'sequence_number': n, **rest})}\n\n"
+            for n, (kind, rest) in enumerate(SLOW_EVENTS)
+        ]
+        halves = ["".join(events[:4]).encode(), "".join(events[4:]).encode()]
+    else:
+        halves = [chat_chunk("Hel"), chat_chunk("lo", "stop") + b"data: [DONE]\n\n"]
+    await peer.head()
+    for half in halves:
+        await asyncio.sleep(0.7)
+        await peer.chunk(half)
+    await peer.last_chunk()
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "slow-1"], ids=["relayed", "translated"])
+async def test_signs_of_life_within_a_response_leave_it_whole(installed: Path, model: str) -> None:
+    upstream = RawUpstream(_slow)
+    env: Any = {"UPSTREAMS": "slow", "SLOW_MODELS": "slow-*", "SLOW_API_KEY": "none"}
+    fast: Any = {"COMMIT_AFTER": "0.2", "HEARTBEAT_INTERVAL": "0.2", "SLOW_APIS": "chat"}
+    async with (
+        upstream.running(),
+        running_proxy(upstream.base_url, SLOW_BASE_URL=upstream.base_url, **env, **fast) as proxy,
+    ):
+        outcome = await Node(installed, proxy).run("responses", model)
+
+    assert outcome["text"] == "Hello"
+    assert {"response.in_progress", "keepalive"} <= set(outcome["kinds"])
+
+
 async def test_refusals_have_their_classes(scene: Scene) -> None:
     wrong, missing = await asyncio.gather(
         scene.node.run("refused", "gpt-4o", key="wrong"),

@@ -21,6 +21,7 @@ from jarvis_proxy.wire.sse import SSEDecoder
 _ID: Final = re.compile(rb'"id"\s*:\s*"(resp[A-Za-z0-9_-]{1,128})"')
 _SAMPLE: Final = 1024
 _LARGE: Final = 64 * 1024
+_KEEPALIVE: Final = b'event: keepalive\ndata: {"type":"keepalive","sequence_number":%d}\n\n'
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 # Codes that clients act on. Other codes appear in `error`, and as one of these in the response.
@@ -99,18 +100,21 @@ class ProxyResponseEvents:
         self._last = events if len(events) <= _LARGE else _shortened(events)
 
     def heartbeat(self) -> bytes:
-        """Return a heartbeat: first the response's beginning, then ``response.in_progress``."""
+        """Return a heartbeat: first the response's beginning, then ``response.in_progress``.
+
+        Within an answer it is OpenAI's own ``keepalive``: its SDK for JavaScript takes a response
+        in progress for all that there is so far, and one without output makes it forget the items.
+        """
         self._forget_attempts()
-        if not self._began:
-            events = self._beginning()
-        elif self.relayed and self._last:
-            events = _event(
-                "response.in_progress", self._last_sent().sequence_number or 0, self._head
-            )
-        else:
+        if self._last:
+            if self.relayed:
+                return _KEEPALIVE % (self._last_sent().sequence_number or 0)
+            return _KEEPALIVE % self.numbers.take()
+        if self._began:
             events = _event("response.in_progress", self.numbers.take(), self._head)
-        if not self._last:
-            self._own = self.numbers.next
+        else:
+            events = self._beginning()
+        self._own = self.numbers.next
         return events
 
     def failure(self, error: ProxyError) -> bytes:

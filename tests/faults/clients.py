@@ -19,7 +19,7 @@ from tests.support.raw_client import RawResponse, fetch
 _HEARTBEAT: Final = re.compile(
     rb": keepalive\n\n"
     rb"|data: [^\n]*\"choices\":\[\][^\n]*\n\n"
-    rb"|event: response\.in_progress\n[^\n]*\n\n"
+    rb"|event: (?:response\.in_progress|keepalive)\n[^\n]*\n\n"
 )
 """No dialect here has an event of these shapes of its own."""
 

@@ -26,7 +26,8 @@ def read(data: bytes) -> list[JSON]:
     for block in data.removesuffix(b"\n\n").split(b"\n\n"):
         name, _, line = block.partition(b"\n")
         event: JSON = json.loads(line.removeprefix(b"data: "))
-        if event["type"] != "response.failed":  # whose codes the SDK's types do not all know
+        # The SDK's types do not know all codes of a failure, nor the keepalive that OpenAI sends.
+        if event["type"] not in ("response.failed", "keepalive"):
             EVENT.validate_python(event)
         assert name == b"event: " + event["type"].encode()
         found.append(event)
@@ -91,20 +92,18 @@ def test_a5_a_beat_in_the_answer_is_counted_too() -> None:
     numbers.next = 5
     events.record_sent(DELTA)
 
-    assert received(events.heartbeat()) == [("response.in_progress", 5)]
+    assert received(events.heartbeat()) == [("keepalive", 5)]
     assert numbers.next == 6
 
 
-def test_a5_a_beat_in_a_relayed_answer_has_its_id_and_its_last_number() -> None:
+def test_a5_a_beat_in_a_relayed_answer_has_its_last_number() -> None:
     events = own()
     events.start_attempt(relayed=True)
     events.record_sent(CREATED)
     events.record_sent(DELTA)
 
-    (beat,) = read(events.heartbeat())
-
-    assert (beat["response"]["id"], beat["sequence_number"]) == ("resp_7-a", 4)
-    assert received(events.heartbeat()) == [("response.in_progress", 4)]
+    assert received(events.heartbeat()) == [("keepalive", 4)]
+    assert received(events.heartbeat()) == [("keepalive", 4)]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"tools":5}', b'{"half', BODY + b"\xff"])
@@ -249,4 +248,4 @@ def test_a5_a_long_event_that_cannot_be_read_leaves_the_number_as_it_was(last: b
     events.start_attempt(relayed=True)
     events.record_sent(last.rjust(64 * 1024 + 1, b"\n"))
 
-    assert received(events.heartbeat()) == [("response.in_progress", 0)]
+    assert received(events.heartbeat()) == [("keepalive", 0)]
