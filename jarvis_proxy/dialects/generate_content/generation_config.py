@@ -41,7 +41,8 @@ def set_config(chat: JsonObject, config: GenerationConfig, ignored: IgnoredParam
     _check_form(config, ignored)
     for name, ours in _SAME:
         if (value := getattr(config, name)) is not None:
-            chat[ours] = value
+            # Google's topK is a number with a fraction; services that count want a whole one.
+            chat[ours] = int(value) if name == "top_k" and value.is_integer() else value
     if config.candidate_count not in (None, 1):
         chat["n"] = config.candidate_count
     if stops := [stop for stop in config.stop_sequences or () if stop]:

@@ -5,6 +5,7 @@ Google's Schema is OpenAPI's: upper-case types, ``nullable``, 64-bit numbers as 
 Source: https://ai.google.dev/api/caching#Schema (read 2026-11).
 """
 
+from math import isfinite
 from typing import Any, Final
 
 from jarvis_proxy.canonical.json_values import MAX_DEPTH, within_depth
@@ -15,11 +16,13 @@ _TYPES: Final = ("string", "number", "integer", "boolean", "array", "object", "n
 _COUNTS: Final = frozenset(
     ("maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties")
 )
+_BOUNDS: Final = frozenset(("maximum", "minimum"))
 _DROPPED: Final = frozenset(("example", "nullable", "propertyOrdering"))
 _ONE: Final = frozenset(("items", "additionalProperties", "not"))
 _LISTS: Final = frozenset(("anyOf", "allOf", "oneOf", "prefixItems"))
 _MAPS: Final = frozenset(("properties", "patternProperties", "defs", "$defs", "definitions"))
 _RENAMED: Final = {"defs": "$defs", "ref": "$ref"}
+_DEFS: Final = "#/defs/"
 
 
 def from_google(value: object, path: str) -> Any:
@@ -67,7 +70,22 @@ def _field(name: str, item: object) -> Any:
         return None if item == "enum" else item
     if name in _COUNTS:
         return int(item) if isinstance(item, str) and item.isdecimal() else item
+    if name in _BOUNDS and isinstance(item, str):
+        return _number(item)
+    if name in ("ref", "$ref") and isinstance(item, str) and item.startswith(_DEFS):
+        return f"#/$defs/{item[len(_DEFS) :]}"
     return _inside(name, item, _convert)
+
+
+def _number(text: str) -> object:
+    """Return the number in *text*; *text* itself if it is none, or has none in JSON."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not isfinite(number):
+        return text
+    return int(number) if number.is_integer() else number
 
 
 def _inside(name: str, item: object, convert: Any) -> Any:

@@ -1,5 +1,6 @@
 """generationConfig becomes chat's parameters."""
 
+import json
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ def test_g4_t15_what_is_said_in_both_apis() -> None:
     ) == {
         "temperature": 1.0,
         "top_p": 0.95,
-        "top_k": 64.0,
+        "top_k": 64,
         "max_completion_tokens": 100,
         "stop": ["a", "b"],
         "seed": 7,
@@ -31,6 +32,11 @@ def test_g4_t15_what_is_said_in_both_apis() -> None:
         "presence_penalty": 0.5,
         "frequency_penalty": 0.25,
     }
+
+
+@pytest.mark.parametrize(("given", "sent"), [(64, "64"), (64.0, "64"), ("64", "64"), (0.5, "0.5")])
+def test_g4_t15_top_k_is_a_whole_number_where_it_can_be(given: object, sent: str) -> None:
+    assert json.dumps(config(topK=given)["top_k"]) == sent
 
 
 def test_g4_t15_names_in_snake_case_are_read() -> None:

@@ -47,7 +47,19 @@ from jarvis_proxy.errors import ProxyError
         ),
         (
             {"defs": {"A": {"type": "STRING"}}, "ref": "#/defs/A"},
-            {"$defs": {"A": {"type": "string"}}, "$ref": "#/defs/A"},
+            {"$defs": {"A": {"type": "string"}}, "$ref": "#/$defs/A"},
+        ),
+        (
+            {"$defs": {"A": {"type": "STRING"}}, "items": {"$ref": "#/$defs/A"}},
+            {"$defs": {"A": {"type": "string"}}, "items": {"$ref": "#/$defs/A"}},
+        ),
+        (
+            {"type": "NUMBER", "minimum": "1", "maximum": "2.5"},
+            {"type": "number", "minimum": 1, "maximum": 2.5},
+        ),
+        (
+            {"minimum": "x", "maximum": "Infinity"},
+            {"minimum": "x", "maximum": "Infinity"},
         ),
         ({"type": 3, "anyOf": "x", "properties": []}, {"type": 3, "anyOf": "x", "properties": []}),
         ({"type": "STRING", "description": None}, {"type": "string"}),

@@ -3,17 +3,13 @@
 Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (read 2026-11).
 """
 
-from collections.abc import Iterator
 from typing import Any, Final
 
-from jarvis_proxy.upstreams.anthropic.request.content import (
-    marked,
-)
+from jarvis_proxy.upstreams.anthropic.request.content import MARK, marked
 
 JsonObject = dict[str, Any]
 
 MOST_MARKS: Final = 4
-_MARK: Final = "cache_control"
 
 
 def mark_for_cache(body: JsonObject, wanted: object, *, allowed: bool) -> None:
@@ -23,23 +19,14 @@ def mark_for_cache(body: JsonObject, wanted: object, *, allowed: bool) -> None:
     with tools is usually an agent's, and returns with more messages. *allowed*: the upstream
     accepts marks.
     """
-    blocks = [*body.get("tools", ()), *body.get("system", ()), *blocks_of(body["messages"])]
-    found = [block for block in blocks if _MARK in block]
+    said = [block for turn in body["messages"] for block in turn["content"]]
+    blocks = [*body.get("tools", ()), *body.get("system", ()), *said]
+    found = [block for block in blocks if MARK in block]
     whole = marked({}, wanted)
     if not whole and not found and body.get("tools"):
         whole = marked({}, {"type": "ephemeral"})
     kept = MOST_MARKS - len(whole) if allowed else 0
     for block in found[: max(0, len(found) - kept)]:
-        del block[_MARK]
+        del block[MARK]
     if allowed:
         body |= whole
-
-
-def blocks_of(turns: list[JsonObject]) -> Iterator[JsonObject]:
-    """Yield every block of *turns*, including those in results."""
-    for turn in turns:
-        for block in turn["content"]:
-            inner = block.get("content")
-            if block["type"] == "tool_result" and isinstance(inner, list):
-                yield from inner
-            yield block

@@ -33,6 +33,7 @@ JsonObject = dict[str, Any]
 ImageUrls = Literal["fetch", "pass", "refuse"]
 
 PDF: Final = "application/pdf"
+MARK: Final = "cache_control"
 _IMAGES: Final = frozenset(("image/jpeg", "image/png", "image/gif", "image/webp"))
 _UNHEARD: Final = {"input_audio": "audio", "audio_url": "audio", "video_url": "video"}
 _LINKED: Final = ("http://", "https://")
@@ -168,7 +169,7 @@ def marked(block: JsonObject, mark: object) -> JsonObject:
         return block
     ttl = wanted.get("ttl")
     cached = {"type": "ephemeral", **({"ttl": ttl} if ttl in _TTLS else {})}
-    return block | {"cache_control": cached}
+    return block | {MARK: cached}
 
 
 def links(contents: Iterable[MessageContent]) -> list[str]:

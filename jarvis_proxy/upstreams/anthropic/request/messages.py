@@ -21,6 +21,7 @@ from jarvis_proxy.canonical.history import (
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.sealed_state import anthropic_blocks, has_owner, unseal
 from jarvis_proxy.upstreams.anthropic.request.content import (
+    MARK,
     ContentWriter,
     marked,
     text_blocks,
@@ -215,16 +216,18 @@ class _Writer:
         index, message = call.result
         param = f"messages[{index}].content"
         inner = self._content.blocks(message.content, param, past=True)
+        # What is marked within a result is cached with the whole of it, and the mark stands there.
+        marks = [mark for one in inner if (mark := one.pop(MARK, None)) is not None]
         match inner:
             case []:
                 pass
-            case [{"type": "text", "text": text, **rest}] if not rest:
+            case [{"type": "text", "text": text}]:
                 block["content"] = text
             case _:
                 block["content"] = inner
         if message.is_error is True:
             block["is_error"] = True
-        return marked(block, message.cache_control)
+        return marked(block, message.cache_control or (marks[-1] if marks else None))
 
 
 def _as_words(block: JsonObject) -> JsonObject:

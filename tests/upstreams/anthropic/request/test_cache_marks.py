@@ -54,6 +54,20 @@ def test_x15_marks_on_calls_and_results_stand_on_their_blocks() -> None:
     assert "cache_control" in turns[2][1][0]
 
 
+def test_bug_43_the_last_mark_within_a_result_stands_on_the_result() -> None:
+    hour = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    said = [text("a") | MARK, text("b") | hour, text("c")]
+    several, one = (
+        turns_for(user(), assistant(None, call()), result("call_1", content))[2][1][0]
+        for content in (said, said[:1])
+    )
+
+    assert several["content"] == [text("a"), text("b"), text("c")]
+    assert several["cache_control"] == hour["cache_control"]
+    assert one["content"] == "a"
+    assert one["cache_control"] == MARK["cache_control"]
+
+
 @pytest.mark.parametrize("mark", [None, "ephemeral", {"type": "other"}, {}, 1])
 def test_x15_what_is_no_mark_is_dropped(mark: object) -> None:
     body = body_for(asking(user([text("a") | {"cache_control": mark}])))
