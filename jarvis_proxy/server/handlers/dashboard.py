@@ -148,6 +148,8 @@ def check_admin(request: web.Request) -> None:
     accepted = ClientKeys(() if admin is None else (admin,))
     keys = presented_keys(request.headers, None)
     if accepted.authenticate(keys) is None:
+        if not keys:
+            raise _wrong_key()  # without a key there is no guess
         raise context.admission.record_auth_failure(record.client_ip, len(keys), _wrong_key())
     record.key_name, record.authenticated = ADMIN_NAME, True
 

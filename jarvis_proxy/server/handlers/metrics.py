@@ -67,6 +67,8 @@ def check_access(request: web.Request) -> None:
     if accepted.authenticate(keys) is not None:
         record.key_name, record.authenticated = METRICS_NAME, True
     elif context.settings.metrics_need_key or not _is_local(request):
+        if not keys:
+            raise _unauthorized()  # without a key there is no guess
         raise context.admission.record_auth_failure(record.client_ip, len(keys), _unauthorized())
 
 

@@ -149,6 +149,18 @@ async def test_guessing_the_key_is_slowed_down_like_guessing_a_clients() -> None
     assert right.status == 200
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/dashboard/events"])
+async def test_a_probe_without_a_key_is_no_guess(path: str) -> None:
+    keys = {"METRICS_KEY": KEY, "ADMIN_KEY": "admin-canary-0123456789"}
+    async with running_proxy(**keys) as proxy:
+        statuses = {(await fetch(proxy.port, path, method="GET")).status for _ in range(12)}
+        wrong = {"Authorization": "Bearer wrong-key-of-someone"}
+        client = await fetch(proxy.port, "/v1/models", headers=wrong, method="GET")
+
+    assert statuses == {401}
+    assert client.status == 401
+
+
 async def test_no_page_of_another_site_can_read_it() -> None:
     headers = {"Origin": "https://page.example", "Authorization": f"Bearer {KEY}"}
     async with running_proxy(METRICS_KEY=KEY) as proxy:
