@@ -152,13 +152,13 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
             Elsewhere(
                 "A base URL that leads back to the proxy, over other servers",
                 "508 `loop_detected` after one round; it names the setting",
-                "server/test_middlewares.py",
+                "server/test_loops.py",
                 "test_c12_a_call_that_comes_back_is_refused_at_once_with_its_setting",
             ),
             Elsewhere(
                 "A wrong method",
                 "405 with `Allow`",
-                "server/test_middlewares.py",
+                "server/test_served_addresses.py",
                 "test_wrong_method_is_refused_with_the_right_ones",
             ),
         ),

@@ -3,166 +3,30 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
 from jarvis_proxy.upstreams.gemini.request.signature_lookup import PLACEHOLDER
-from tests.conftest import BEARER, Proxy, running_proxy
-from tests.support.raw_client import RawResponse, connect, fetch
+from tests.conftest import BEARER, running_proxy
+from tests.server.refusing_gemini import (
+    BARE,
+    DONE,
+    FORMS,
+    SDK,
+    Gemini,
+    Json,
+    Rule,
+    answer,
+    ask,
+    chat,
+    no_budget,
+    signatures,
+)
+from tests.support.raw_client import connect
 from tests.support.raw_upstream import Peer, RawUpstream, Received
 
 pytestmark = pytest.mark.slow
-
-Json = dict[str, Any]
-DONE = b"data: [DONE]\n\n"
-SDK = {"x-stainless-retry-count": "0", "x-stainless-lang": "js", "User-Agent": "OpenAI/JS 6.0"}
-
-
-def walk(value: object) -> list[object]:
-    """Return *value* and all that it holds."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [value, *(deeper for item in inner for deeper in walk(item))]
-
-
-def keys(body: Json) -> set[str]:
-    return {key for item in walk(body) if isinstance(item, dict) for key in item}
-
-
-def mode(body: Json) -> str:
-    config = body.get("toolConfig", {}).get("functionCallingConfig", {})
-    return str(config.get("mode", "AUTO"))
-
-
-def signatures(body: Json) -> list[str | None]:
-    parts = [part for content in body["contents"] for part in content["parts"]]
-    return [part.get("thoughtSignature") for part in parts if "functionCall" in part]
-
-
-def depth(value: object) -> int:
-    """Return how deep schemas nest below *value*."""
-    if not isinstance(value, dict):
-        return 0
-    inner = [*value.get("properties", {}).values(), value.get("items")]
-    return 1 + max(map(depth, inner))
-
-
-def deepest(body: Json) -> int:
-    tools = body.get("tools") or [{}]
-    return max(
-        depth(function.get("parametersJsonSchema"))
-        for function in tools[0].get("functionDeclarations", [{}])
-    )
-
-
-def results_end(body: Json) -> bool:
-    """Return whether nothing follows the results in the last turn."""
-    kinds = ["functionResponse" in part for part in body["contents"][-1]["parts"]]
-    return kinds == sorted(kinds)
-
-
-class Rule(NamedTuple):
-    """What a Gemini refuses, and in which words."""
-
-    refuses: Callable[[Json], object]
-    words: str
-
-
-BARE = "Request contains an invalid argument."
-RULES = {
-    "limits": Rule(lambda body: "maxItems" in keys(body), BARE),
-    "any": Rule(lambda body: mode(body) == "ANY", BARE),
-    "validated": Rule(lambda body: mode(body) == "VALIDATED", BARE),
-    "thoughts": Rule(lambda body: "thinkingConfig" in keys(body), BARE),
-    "depth": Rule(
-        lambda body: deepest(body) > 5,
-        "FunctionDeclaration 'f' in the request exceeds the maximum allowed nesting depth.",
-    ),
-    "not thinking": Rule(
-        lambda body: "thinkingConfig" in keys(body), "Thinking is not enabled for models/x"
-    ),
-    "always thinking": Rule(
-        lambda body: "thinkingBudget" in keys(body),
-        "Budget 0 is invalid. This model only works in thinking mode.",
-    ),
-    "signature": Rule(
-        lambda body: any(found != PLACEHOLDER for found in signatures(body)),
-        "Function call is missing a thought_signature in functionCall parts. Additional data, "
-        "function call `default_api:f` , position 2.",
-    ),
-    "model turn": Rule(
-        lambda body: body["contents"][-1]["role"] == "model",
-        "Requests ending with a model turn are not supported.",
-    ),
-    "behind results": Rule(
-        lambda body: not results_end(body), "Requests ending with a model turn are not supported."
-    ),
-    "states": Rule(
-        lambda body: "maxItems" in keys(body),
-        "The specified schema produces a constraint that has too many states for serving.",
-    ),
-}
-
-
-class Gemini:
-    """Refuses by its rules, the first first; else answers."""
-
-    def __init__(self, *rules: str, status: int = 400) -> None:
-        self.rules = [RULES[name] for name in rules]
-        self.status = status
-        self.bodies: list[Json] = []
-
-    async def __call__(self, peer: Peer, request: Received) -> None:
-        body = json.loads(request.body)
-        self.bodies.append(body)
-        for rule in self.rules:
-            if rule.refuses(body):
-                error = {"code": 400, "message": rule.words, "status": "INVALID_ARGUMENT"}
-                await self._refuse(peer, request, json.dumps({"error": error}).encode())
-                return
-        await answer(peer, request, {"text": "Hi"}, "STOP")
-
-    async def _refuse(self, peer: Peer, request: Received, error: bytes) -> None:
-        if self.status == 200 and ":streamGenerateContent" in request.path:
-            await peer.head(200)
-            await peer.chunk(b"data: " + error + b"\r\n\r\n")
-            await peer.last_chunk()
-        else:
-            await peer.reply(error, self.status)
-
-
-async def answer(peer: Peer, request: Received, part: Json | None, finish: str) -> None:
-    """Send one frame, streamed or whole."""
-    content = {"role": "model", "parts": [] if part is None else [part]}
-    frame = json.dumps({"candidates": [{"content": content, "finishReason": finish}]}).encode()
-    if ":streamGenerateContent" in request.path:
-        await peer.head(200)
-        await peer.chunk(b"data: " + frame + b"\r\n\r\n")
-        await peer.last_chunk()
-    else:
-        await peer.reply(frame)
-
-
-async def ask(
-    gemini: Callable[[Peer, Received], Any],
-    body: Json,
-    path: str = "/v1/chat/completions",
-    *,
-    headers: dict[str, str] | None = None,
-    prepare: Callable[[Proxy], None] | None = None,
-    **settings: str,
-) -> RawResponse:
-    upstream = RawUpstream(gemini, base_path="/v1beta")
-    async with upstream.running(), running_proxy(gemini=upstream.base_url, **settings) as proxy:
-        if prepare is not None:
-            prepare(proxy)
-        return await fetch(proxy.port, path, body, {**BEARER, **(headers or {})})
-
-
-def no_budget(proxy: Proxy) -> None:
-    while proxy.context.retry_budget.acquire(0):
-        pass
 
 
 def nested(levels: int) -> Json:
@@ -170,11 +34,6 @@ def nested(levels: int) -> Json:
     for _ in range(levels):
         schema = {"type": "object", "properties": {"a": schema}}
     return schema
-
-
-def chat(**fields: Any) -> Json:
-    messages = [{"role": "user", "content": "q"}]
-    return {"model": "gemini-3.5-flash", "messages": messages, **fields}
 
 
 def tool(schema: Json, **more: Any) -> Json:
@@ -266,12 +125,6 @@ CASES = {
         ".*",
         6,
     ),
-}
-FORMS: dict[str, Json] = {
-    "whole": {},
-    "stream": {"stream": True},
-    "choices": {"n": 2},
-    "streamed choices": {"n": 2, "stream": True},
 }
 
 
@@ -408,138 +261,6 @@ async def test_strict_parameters_leave_the_refusal() -> None:
 
     assert (response.status, len(gemini.bodies)) == (400, 1)
     assert "model turn" in str(response.error()["message"])
-
-
-class Unusable:
-    """Answers with nothing usable *times* times, then well."""
-
-    def __init__(self, part: Json | None, finish: str, times: int = 1) -> None:
-        self.part, self.finish, self.times = part, finish, times
-        self.asked = 0
-
-    async def __call__(self, peer: Peer, request: Received) -> None:
-        self.asked += 1
-        if self.asked <= self.times:
-            await answer(peer, request, self.part, self.finish)
-        else:
-            await answer(peer, request, {"text": "Hi"}, "STOP")
-
-
-BROKEN = "MALFORMED_FUNCTION_CALL"
-LEAKED = {"text": "call:default_api:f{"}
-THOUGHT = {"text": "hm", "thought": True}
-
-
-@pytest.mark.parametrize("path", ["chat", "responses"])
-async def test_b7_text_of_a_broken_call_is_asked_for_again(path: str) -> None:
-    gemini = Unusable(LEAKED, BROKEN)
-    body = chat() if path == "chat" else {"model": "gemini-3.5-flash", "input": "q"}
-
-    response = await ask(
-        gemini, body, "/v1/responses" if path == "responses" else "/v1/chat/completions"
-    )
-
-    assert (response.status, gemini.asked) == (200, 2)
-    assert b"Hi" in response.body
-    assert b"default_api" not in response.body
-
-
-async def test_b7_text_of_a_broken_call_that_comes_again_is_an_error() -> None:
-    gemini = Unusable(LEAKED, BROKEN, times=9)
-
-    response = await ask(gemini, chat())
-
-    assert (response.status, gemini.asked) == (502, 2)
-    assert response.error()["code"] == "upstream_malformed_response"
-
-
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
-async def test_b7_text_of_a_broken_call_in_a_stream_ends_in_an_error(path: str) -> None:
-    gemini = Unusable(LEAKED, BROKEN, times=9)
-    body = chat(stream=True) | {"input": "q"}
-    if path.endswith("responses"):
-        del body["messages"]
-
-    response = await ask(gemini, body, path)
-
-    assert (response.status, gemini.asked) == (200, 1)
-    assert b"upstream_malformed_response" in response.body
-    assert b'"finish_reason":"stop"' not in response.body
-    assert b"response.completed" not in response.body
-
-
-EMPTY: dict[str, Json | None] = {"nothing": None, "no text": {"text": ""}, "a thought": THOUGHT}
-SILENT = [
-    pytest.param(part, form, id=f"b8-{name}-{how}")
-    for name, part in EMPTY.items()
-    for how, form in FORMS.items()
-    if part is not THOUGHT or not form.get("stream")  # there it has been sent
-]
-
-
-@pytest.mark.parametrize(("part", "form"), SILENT)
-async def test_b8_empty_answer_is_asked_for_again(part: Json | None, form: Json) -> None:
-    gemini = Unusable(part, "STOP", times=form.get("n", 1))
-
-    response = await ask(gemini, chat(**form), headers=SDK, prepare=no_budget)
-
-    assert response.status == 200
-    assert gemini.asked == 2 * form.get("n", 1)
-    assert response.body.count(b'"Hi"') == form.get("n", 1)
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-async def test_b8_answer_that_stays_empty_is_an_empty_answer(form: Json) -> None:
-    gemini = Unusable(None, "STOP", times=9)
-
-    response = await ask(gemini, chat(**form), headers=SDK, prepare=no_budget)
-
-    assert response.status == 200
-    assert gemini.asked == 2 * form.get("n", 1)
-    assert response.body.count(b'"finish_reason":"stop"') == form.get("n", 1)
-    assert b"error" not in response.body
-
-
-async def test_b8_thought_that_was_sent_is_an_answer() -> None:
-    gemini = Unusable(THOUGHT, "STOP", times=9)
-
-    response = await ask(gemini, chat(stream=True))
-
-    assert (response.status, gemini.asked) == (200, 1)
-    assert b'"finish_reason":"stop"' in response.body
-
-
-async def test_b8_tokens_of_both_answers_are_counted() -> None:
-    usage = {"promptTokenCount": 3, "candidatesTokenCount": 1, "totalTokenCount": 4}
-    frame = {"candidates": [{"finishReason": "STOP"}], "usageMetadata": usage}
-
-    async def gemini(peer: Peer, request: Received) -> None:
-        await peer.reply(json.dumps(frame).encode())
-
-    upstream = RawUpstream(gemini, base_path="/v1beta")
-    async with upstream.running(), running_proxy(gemini=upstream.base_url) as proxy:
-        await fetch(proxy.port, "/v1/chat/completions", chat(), BEARER)
-        logged = proxy.logged()
-
-    assert "prompt_tokens=6" in logged or '"prompt_tokens": 6' in logged
-
-
-async def test_b8_empty_answer_is_asked_for_again_after_an_overload() -> None:
-    class Overloaded(Unusable):
-        async def __call__(self, peer: Peer, request: Received) -> None:
-            if not self.asked:
-                self.asked = 1
-                await peer.reply(b'{"error":{"code":503,"message":"overloaded"}}', 503)
-                return
-            await super().__call__(peer, request)
-
-    empty, broken = Overloaded(None, "STOP", times=2), Overloaded(LEAKED, BROKEN, times=2)
-
-    for gemini in (empty, broken):
-        response = await ask(gemini, chat())
-
-        assert (response.status, gemini.asked) == (200, 3)
-        assert b"Hi" in response.body
 
 
 class Hesitant(Gemini):

@@ -1,83 +1,35 @@
-"""A call and its attempts, at the socket: keys in turn, another try, fallbacks, the breaker."""
+"""A call and its attempts, at the socket: keys in turn, another try, fallbacks."""
 
 import asyncio
 import json
 import time
-from collections.abc import Mapping
 
 import openai
 import pytest
 
-from jarvis_proxy.routing.circuit_breaker import CallPermit, CircuitBreakers
+from jarvis_proxy.routing.circuit_breaker import CircuitBreakers
 from tests.conftest import BEARER, KEY, running_proxy
-from tests.faults.inner_rows import BuggyUpstream
+from tests.server.relay.answers import (
+    CHAT,
+    DONE,
+    OK,
+    SDK,
+    Answers,
+    ask,
+    at_once,
+    refusing,
+)
 from tests.support.eventually import eventually
-from tests.support.raw_client import RawResponse, connect, fetch
+from tests.support.raw_client import fetch
 from tests.support.raw_upstream import (
     Peer,
     RawUpstream,
     Received,
-    Script,
     chat_chunk,
     completion,
 )
 
 pytestmark = pytest.mark.slow
-
-DONE = b"data: [DONE]\n\n"
-SDK = {"x-stainless-retry-count": "0"}
-CHAT: dict[str, object] = {"model": "gpt-4o-mini", "messages": []}
-
-
-def refusing(status: int, code: str = "x", extra: tuple[str, ...] = ()) -> "Answers":
-    body = json.dumps({"error": {"message": "no", "type": "t", "param": None, "code": code}})
-    return Answers((status, body.encode(), extra))
-
-
-class Answers:
-    """Answers in order, the last one for ever; streams when asked for one."""
-
-    def __init__(self, *answers: tuple[int, bytes, tuple[str, ...]]) -> None:
-        self.answers = list(answers)
-        self.keys: list[str] = []
-
-    def then(self, other: "Answers") -> "Answers":
-        self.answers += other.answers
-        return self
-
-    async def __call__(self, peer: Peer, request: Received) -> None:
-        if request.method == "GET":
-            await peer.reply(b'{"object":"list","data":[]}')
-            return
-        self.keys.append((request.header("Authorization") or "").removeprefix("Bearer "))
-        status, body, extra = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if status == 200 and json.loads(request.body).get("stream"):
-            await peer.head(200)
-            await peer.chunk(chat_chunk("Hi") + chat_chunk(None, "stop") + DONE)
-            await peer.last_chunk()
-        else:
-            await peer.reply(body, status, extra=extra)
-
-
-OK = (200, completion(), ())
-
-
-async def ask(
-    answers: Answers,
-    *,
-    times: int = 1,
-    headers: Mapping[str, str] | None = None,
-    stream: bool = False,
-    **env: str,
-) -> tuple[list[RawResponse], RawUpstream]:
-    upstream = RawUpstream(answers)
-    body: dict[str, object] = {"model": "gpt-4o-mini", "messages": [], "stream": stream}
-    merged = {**BEARER, **(headers or {})}
-    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
-        responses = [
-            await fetch(proxy.port, "/v1/chat/completions", body, merged) for _ in range(times)
-        ]
-    return responses, upstream
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 408, 429, 498])
@@ -303,100 +255,6 @@ async def test_nothing_is_tried_again_once_a_piece_of_the_answer_is_out() -> Non
     assert len([r for r in upstream.received if r.method == "POST"]) == 1
 
 
-async def test_an_upstream_that_keeps_failing_is_left_alone() -> None:
-    responses, upstream = await ask(refusing(500), times=8, headers=SDK)
-
-    assert [response.status for response in responses] == [500] * 5 + [503] * 3
-    assert responses[-1].error()["code"] == "upstream_unavailable"
-    assert 0 < int(responses[-1].headers["retry-after"]) <= 60
-    assert len([r for r in upstream.received if r.method == "POST"]) == 5
-
-
-async def test_one_call_alone_finds_out_whether_an_upstream_works_again() -> None:
-    may_end = asyncio.Event()
-
-    async def play(peer: Peer, request: Received) -> None:
-        if request.method == "GET":
-            await peer.reply(b'{"object":"list","data":[]}')
-            return
-        await may_end.wait()
-        await peer.reply(completion())
-
-    upstream = RawUpstream(play)
-    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
-
-        def ask() -> asyncio.Task[RawResponse]:
-            return asyncio.create_task(fetch(proxy.port, "/v1/chat/completions", CHAT, BEARER))
-
-        def asked() -> int:
-            return sum(request.method == "POST" for request in upstream.received)
-
-        proxy.context.endpoints["openai"].breakers.apply_remote("", "tester", time.monotonic() - 1)
-        probe = ask()
-        await eventually(lambda: asked() == 1)
-        others = await asyncio.gather(*(ask() for _ in range(5)))
-
-        assert [other.status for other in others] == [503] * 5
-        assert asked() == 1
-        may_end.set()
-        assert (await probe).status == 200
-        assert (await ask()).status == 200
-
-
-async def test_others_need_not_wait_for_the_end_of_the_stream_that_found_out() -> None:
-    async def play(peer: Peer, request: Received) -> None:
-        await peer.head()
-        await peer.chunk(chat_chunk("Hi"))
-        if len(upstream.received) == 1:
-            await peer.closed()  # this answer is a long one
-            return
-        await peer.chunk(chat_chunk(None, "stop") + b"data: [DONE]\n\n")
-        await peer.last_chunk()
-
-    upstream = RawUpstream(play)
-    body = json.dumps({**CHAT, "stream": True}).encode()
-    async with (
-        upstream.running(),
-        running_proxy(upstream.base_url) as proxy,
-        connect(proxy.port) as probe,
-    ):
-        proxy.context.endpoints["openai"].breakers.apply_remote("", "tester", time.monotonic() - 1)
-        await probe.post("/v1/chat/completions", body, BEARER)
-        await probe.head()
-        assert await probe.chunk() == chat_chunk("Hi")
-        other = await fetch(proxy.port, "/v1/chat/completions", body, BEARER)
-
-    assert other.status == 200
-    assert other.body.endswith(b"data: [DONE]\n\n")
-
-
-@pytest.mark.parametrize("end", ["bug", "reset"])
-async def test_a_probe_without_a_result_leaves_it_to_the_next_call(end: str) -> None:
-    async def play(peer: Peer, request: Received) -> None:
-        if request.method == "GET":
-            await peer.reply(b'{"object":"list","data":[]}')
-            return
-        await peer.head()
-        while True:
-            await peer.chunk(chat_chunk("x" * 10_000))
-
-    upstream = RawUpstream(play)
-    async with upstream.running(), running_proxy(upstream.base_url) as proxy:
-        place = proxy.context.endpoints["openai"]
-        if end == "bug":
-            place.api.upstream = BuggyUpstream("openai", 1)
-        place.breakers.apply_remote("", "tester", time.monotonic() - 1)
-        async with connect(proxy.port) as client:
-            body = json.dumps({**CHAT, "stream": True}).encode()
-            await client.post("/v1/chat/completions", body, BEARER)
-            await client.head()
-            client.writer.transport.abort()
-        await eventually(lambda: len(proxy.context.deadline_monitor) == 0)
-
-        found = place.breakers.allow("gpt-4o-mini", "tester", time.monotonic())
-        assert isinstance(found, CallPermit)
-
-
 async def test_a_fallback_is_there_for_all_calls_not_for_a_share_of_them() -> None:
     all_asked = asyncio.Barrier(20)
 
@@ -444,19 +302,6 @@ async def test_retries_are_a_share_of_the_calls() -> None:
 
     assert {response.status for response in responses} <= {500, 503}
     assert len(answers.keys) <= 1.2 * 50
-
-
-async def at_once(
-    script: Script, calls: int, headers: Mapping[str, str], **env: str
-) -> list[RawResponse]:
-    upstream = RawUpstream(script)
-    async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
-        return await asyncio.gather(
-            *(
-                fetch(proxy.port, "/v1/chat/completions", CHAT, {**BEARER, **headers})
-                for _ in range(calls)
-            )
-        )
 
 
 @pytest.mark.parametrize("sdk", [False, True])
