@@ -77,7 +77,8 @@ Anthropic's and Google's SDKs for Python and Node.js see the main faults of each
 that are relayed and on streams that are translated.
 The tests also count the requests that reach the upstream.
 `tests/faults/test_every_call.py` plays the network's faults on forms, uploads and unread calls \
-too, and through an outbound proxy.
+too, and through an outbound proxy; `test_other_calls.py` and `test_media_calls.py` beside it on \
+sound, pictures, texts and client secrets, relayed and on Gemini.
 `tests/upstream_client/test_every_kind.py` plays each test of the connection on every kind of \
 call, with and without TLS and outbound proxies, on both event loops.
 Time limits are scaled down from minutes to tenths of a second.

@@ -106,6 +106,7 @@ async def _ask(
 
     async def ask(key: str | None) -> web.Response:
         reply = await transport.send(marked(request, asked), key)
+        deadlines.upstream_answered = True
         try:
             if reply.status >= 300:
                 raw = await read_error_body(reply, deadlines, held.add)
