@@ -165,7 +165,7 @@ def _is_setting(name: str) -> bool:
 
 def test_every_address_and_prefix_is_named() -> None:
     named = set(code_spans("\n".join(prose(API))))
-    addresses = {match.route for match in routes._FIXED.values()}
+    addresses = {match.route for match in routes.SPELLINGS.values()}
     for pattern in ("/v1/models/any", "/v1/files"):
         match = routes.match_endpoint(pattern, allow_any=True)
         assert match is not None

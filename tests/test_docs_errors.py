@@ -44,10 +44,10 @@ COMPUTED: dict[str, set[str]] = {
     "upstream_client/model_refresher.py: f'status_{reply.status}'": set(),  # for the log only
     "runtime/supervisor.py: os.waitstatus_to_exitcode(status)": set(),  # a process's
     "runtime/supervisor.py: self._work(self._settings, setup)": set(),
-    "aiohttp_ext/malformed_requests.py: _NOT_HTTP[1]": {malformed_requests._NOT_HTTP[1]},
+    "aiohttp_ext/malformed_requests.py: NOT_HTTP[1]": {malformed_requests.NOT_HTTP[1]},
     "aiohttp_ext/malformed_requests.py: "
-    "_TEXTS.get(status, ('The proxy failed.', 'internal_error'))": {
-        code for _, code in malformed_requests._TEXTS.values()
+    "TEXTS.get(status, ('The proxy failed.', 'internal_error'))": {
+        code for _, code in malformed_requests.TEXTS.values()
     },
 }
 found_codes = cache(find_codes)  # it parses the whole package: not for those who only collect

@@ -15,9 +15,9 @@ from aiohttp import HttpVersion, HttpVersion10, HttpVersion11, web
 from jarvis_proxy.errors import ProxyError
 
 _RANDOM: Final = SystemRandom()
-_NOT_HTTP: Final = ("The request is not valid HTTP.", "bad_request")
-_TEXTS: Final = {
-    400: _NOT_HTTP,
+NOT_HTTP: Final = ("The request is not valid HTTP.", "bad_request")
+TEXTS: Final = {
+    400: NOT_HTTP,
     408: ("The request's head did not arrive in time.", "request_timeout"),
     431: ("The request's address or headers are too long.", "headers_too_large"),
     505: ("This server speaks HTTP/1.1.", "http_version_not_supported"),
@@ -93,11 +93,11 @@ def no_websocket() -> MalformedRequest:
 
 def not_http() -> MalformedRequest:
     """Return 400 `bad_request`."""
-    return MalformedRequest(400, _NOT_HTTP[0], code=_NOT_HTTP[1])
+    return MalformedRequest(400, NOT_HTTP[0], code=NOT_HTTP[1])
 
 
 def _error(status: int) -> ProxyError:
-    text, code = _TEXTS.get(status, ("The proxy failed.", "internal_error"))
+    text, code = TEXTS.get(status, ("The proxy failed.", "internal_error"))
     return ProxyError(status, text, code=code)
 
 

@@ -175,7 +175,8 @@ def _every_spelling() -> dict[str, EndpointMatch]:
     }
 
 
-_FIXED: Final = _every_spelling()
+SPELLINGS: Final = _every_spelling()
+"""The endpoints by every path that spells them. Model paths are matched by ``match_endpoint``."""
 _LONGEST_FIRST: Final = sorted((*PREFIXES, *_ANTHROPIC_PREFIXES), key=len, reverse=True)
 _ADDRESSES: Final = (
     "/health",
@@ -191,14 +192,14 @@ def match_endpoint(path: str, *, allow_any: bool = False, method: str = "") -> E
     With *allow_any*, any well-formed path below a prefix is an endpoint of kind ``other``. So is a
     known one with a *method* that the proxy does not serve (such as DELETE of a model).
     """
-    if (found := _FIXED.get(path)) is not None:
+    if (found := SPELLINGS.get(path)) is not None:
         return _by_method(found, path, method) if allow_any else found
     if len(path) > _MAX_PATH or not path.startswith("/"):
         return None
     path = re.sub(r"/{2,}", "/", path)
     if len(path) > 1:
         path = path.removesuffix("/")
-    found = _FIXED.get(path)
+    found = SPELLINGS.get(path)
     rest = _without_prefix(path)
     if found is None and rest.startswith("models/"):
         found = _model(rest.removeprefix("models/"))

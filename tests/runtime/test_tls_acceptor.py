@@ -66,14 +66,13 @@ class Served:
         self.site = site
         self.counted = runner.server.counter
         self.port = port
+        self.persistent: list[asyncio.StreamWriter] = []
 
     async def silent(self) -> asyncio.StreamReader:
         """Open a connection that says nothing; it is closed at the scenario's end."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        self._persistent.append(writer)
+        self.persistent.append(writer)
         return reader
-
-    _persistent: list[asyncio.StreamWriter]
 
     async def get(self) -> bytes:
         """Return the first line of an honest client's answer."""
@@ -117,11 +116,10 @@ async def serving(
     site = TlsBoundedSite(runner, sock, tls_context(settings), handshake_timeout=handshake)
     await site.start()
     served = Served(runner, site, sock.getsockname()[1])
-    served._persistent = []
     try:
         yield served
     finally:
-        for writer in served._persistent:
+        for writer in served.persistent:
             writer.close()
         await runner.cleanup()
 

@@ -165,7 +165,7 @@ async def test_d12_what_waits_for_a_slow_reader_counts() -> None:
 
     async with calling(play, asked(), MAX_INFLIGHT_MB="24") as (proxy, connection, _):
         connection.writer.transport.pause_reading()  # type: ignore[attr-defined] # a transport's
-        calls = proxy.context.deadline_monitor._calls
+        calls = proxy.context.deadline_monitor
         await eventually(lambda: any(c.client_side and c.client_side.stalled for c in calls))
         (call,) = calls
         assert call.client_side is not None

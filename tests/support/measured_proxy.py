@@ -123,7 +123,7 @@ def raise_file_limit() -> None:
 
 def _measure(proxy: Proxy) -> Measure:
     gc.collect()
-    calls = tuple(proxy.context.deadline_monitor._calls)
+    calls = tuple(proxy.context.deadline_monitor)
     clients = [call.client_side for call in calls if call.client_side is not None]
     with open("/proc/self/statm", encoding="ascii") as statm:
         rss = int(statm.read().split()[1]) * _PAGE

@@ -294,14 +294,6 @@ async def test_closed_transport_sends_nothing() -> None:
     assert upstream.received == []
 
 
-async def test_memory_of_kinds_of_requests_is_bounded() -> None:
-    upstream = RawUpstream(answer)
-    async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:
-        for number in range(1100):
-            transport._head(asking(f"/files/{number}"), KEY)
-        assert len(transport._heads) <= 512
-
-
 async def test_reply_has_what_the_relay_uses() -> None:
     upstream = RawUpstream(answer)
     async with upstream.running(), opened(HttpTransport("x", upstream.base_url)) as transport:

@@ -6,7 +6,7 @@ checks all of them once per tick (a second in production).
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -248,10 +248,14 @@ class DeadlineMonitor:
     def __len__(self) -> int:
         return len(self._calls)
 
+    def __iter__(self) -> Iterator[CallDeadlines]:
+        """Iterate over the open calls; calls may begin and end meanwhile."""
+        return iter(tuple(self._calls))
+
     @property
     def streams(self) -> int:
         """The number of streams whose headers are sent."""
-        client_sides = (deadlines.client_side for deadlines in self._calls)
+        client_sides = (deadlines.client_side for deadlines in self)
         return sum(1 for down in client_sides if down is not None and down.headers_sent)
 
     def register(self, task: asyncio.Task[object]) -> CallDeadlines:
@@ -266,13 +270,13 @@ class DeadlineMonitor:
 
     def cancel_all(self, error: Callable[[], ProxyError]) -> None:
         """Cancel every call, each with its own error."""
-        for deadlines in tuple(self._calls):
+        for deadlines in self:
             deadlines.cancel_with(error())
 
     def tick(self) -> None:
         """Check every call once."""
         now = self._clock()
-        for deadlines in tuple(self._calls):
+        for deadlines in self:
             try:
                 deadlines.tick(now)
             except Exception as exc:  # one call must not stop the monitor for all

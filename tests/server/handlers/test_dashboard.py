@@ -41,14 +41,14 @@ class Viewer:
     """A viewer's connection, read event by event."""
 
     def __init__(self, connection: RawConnection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._rest = b""
         self.whole = b""
 
     async def event(self) -> tuple[str, Any]:
         """Return the next event's name and content."""
         while b"\n\n" not in self._rest:
-            chunk = await self._connection.chunk()
+            chunk = await self.connection.chunk()
             assert chunk, "the stream ended"
             self._rest += chunk
             self.whole += chunk
@@ -327,7 +327,7 @@ async def test_there_is_room_for_so_many_viewers_and_again_when_one_has_left() -
         for viewer in viewers:
             await viewer.event()
         refused = await fetch(proxy.port, EVENTS, headers=ADMIN, method="GET")
-        viewers[0]._connection.writer.close()
+        viewers[0].connection.writer.close()
         board = proxy.board
         await eventually(lambda: board.viewers < MAX_VIEWERS)
         again = await stack.enter_async_context(viewing(proxy))

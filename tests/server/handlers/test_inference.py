@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.server.sound_encoder import SoundEncoder
 from tests.conftest import BEARER, GEMINI_KEY, OPENAI_KEY, running_proxy
 from tests.support.eventually import eventually
 from tests.support.google_media import SAMPLES, GoogleMedia, blob, frame
@@ -445,7 +446,7 @@ async def test_an_encoder_that_fails_is_a_500_that_says_what_to_ask_for() -> Non
         google.upstream.running(),
         running_proxy(gemini=google.upstream.base_url) as proxy,
     ):
-        proxy.context.sound_encoder._program = "/nowhere"
+        proxy.context.sound_encoder = SoundEncoder("/nowhere")
         body = {**BODY, "model": "gemini-2.5-flash-preview-tts", "response_format": "wav"}
         plain = await fetch(proxy.port, "/v1/audio/speech", body, BEARER)
         encoded = await fetch(proxy.port, "/v1/audio/speech", {**body, "speed": 2}, BEARER)

@@ -187,7 +187,7 @@ async def test_deadlines_do_not_cut_a_session_that_is_silent() -> None:
     async with scene(echo, **env) as (proxy, _), opened(proxy.port) as socket:
         monitor = proxy.context.deadline_monitor
         await eventually(lambda: len(monitor) == 1)
-        (deadlines,) = monitor._calls
+        (deadlines,) = monitor
         for later in (5.0, 7200.0):
             deadlines.tick(deadlines._opened_at + later)
         await socket.send(TEXT, b"{}")

@@ -61,7 +61,7 @@ async def test_upstream_waits_for_a_client_that_does_not_read() -> None:
 
 
 def is_stalled(proxy: Proxy) -> bool:
-    live = tuple(proxy.context.deadline_monitor._calls)
+    live = tuple(proxy.context.deadline_monitor)
     return bool(live) and live[0].client_side is not None and live[0].client_side.stalled
 
 
