@@ -129,7 +129,7 @@ def test_port_in_use_is_one_error_line(
     assert f" error cannot listen on 127.0.0.1:{port}: " in line
 
 
-def test_c17_a_host_that_a_shell_exported_is_named_with_its_origin(
+def test_a_host_that_a_shell_exported_is_named_with_its_origin(
     env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     usual(env, HOST="x86_64-conda-linux-gnu")
@@ -143,7 +143,7 @@ def test_c17_a_host_that_a_shell_exported_is_named_with_its_origin(
     assert "run `unset HOST`" in said
 
 
-def test_c17_a_host_of_the_file_is_not_called_the_environments(
+def test_a_host_of_the_file_is_not_called_the_environments(
     env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     usual(env)
@@ -159,7 +159,7 @@ def test_c17_a_host_of_the_file_is_not_called_the_environments(
     assert "environment" not in line
 
 
-def test_c17_a_wrong_value_of_the_environment_says_so(
+def test_a_wrong_value_of_the_environment_says_so(
     env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text("IDLE_TIMEOUT=none\n")
@@ -205,7 +205,7 @@ def test_all_problems_are_reported_at_once_without_values(
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"])
-def test_c12_a_base_url_that_leads_here_is_a_wrong_setting(
+def test_a_base_url_that_leads_here_is_a_wrong_setting(
     env: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], host: str
 ) -> None:
     port = usual(env)

@@ -63,7 +63,7 @@ async def ask(
     [{}, {"stream_options": {"include_usage": False}}, {"stream_options": {"x": 1}}],
     ids=["none", "false", "others"],
 )
-async def test_d9_usage_is_asked_for_and_the_client_sees_nothing_of_it(
+async def test_usage_is_asked_for_and_the_client_sees_nothing_of_it(
     path: str, env: Mapping[str, str], options: dict[str, object]
 ) -> None:
     response, used, received = await ask(RawUpstream(obliging), path, env, **options)
@@ -74,7 +74,7 @@ async def test_d9_usage_is_asked_for_and_the_client_sees_nothing_of_it(
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_d9_a_client_that_asks_for_usage_gets_it(path: str) -> None:
+async def test_a_client_that_asks_for_usage_gets_it(path: str) -> None:
     options = {"stream_options": {"include_usage": True}}
     response, used, _ = await ask(RawUpstream(obliging), path, LIMITS[0], **options)
 
@@ -83,7 +83,7 @@ async def test_d9_a_client_that_asks_for_usage_gets_it(path: str) -> None:
 
 
 @pytest.mark.parametrize("env", [{}, {"KEY_TESTER_RPM": "100"}], ids=["no-limit", "rpm"])
-async def test_d9_requests_of_other_keys_stay_as_they_are(env: Mapping[str, str]) -> None:
+async def test_requests_of_other_keys_stay_as_they_are(env: Mapping[str, str]) -> None:
     response, used, received = await ask(RawUpstream(obliging), PATHS[0], env)
 
     assert response.body == ANSWER + DONE
@@ -92,7 +92,7 @@ async def test_d9_requests_of_other_keys_stay_as_they_are(env: Mapping[str, str]
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_d9_an_upstream_that_refuses_the_question_is_asked_without_it(path: str) -> None:
+async def test_an_upstream_that_refuses_the_question_is_asked_without_it(path: str) -> None:
     response, used, received = await ask(RawUpstream(refusing), path, LIMITS[0])
     keys = {request.header("Idempotency-Key") for request in received}
 
@@ -102,7 +102,7 @@ async def test_d9_an_upstream_that_refuses_the_question_is_asked_without_it(path
     assert used["total_tokens"] > 0
 
 
-async def test_d9_a_refusal_of_the_clients_own_options_is_passed_on() -> None:
+async def test_a_refusal_of_the_clients_own_options_is_passed_on() -> None:
     options = {"stream_options": {"include_usage": True}}
     response, used, received = await ask(RawUpstream(refusing), PATHS[0], LIMITS[0], **options)
 
@@ -112,7 +112,7 @@ async def test_d9_a_refusal_of_the_clients_own_options_is_passed_on() -> None:
 
 
 @pytest.mark.parametrize("env", LIMITS, ids=["budget", "tpm"])
-async def test_d9_where_no_usage_comes_it_is_estimated(env: Mapping[str, str]) -> None:
+async def test_where_no_usage_comes_it_is_estimated(env: Mapping[str, str]) -> None:
     words = [{"role": "user", "content": "word " * 800}]
     _, used, _ = await ask(RawUpstream(silent), PATHS[0], env, messages=words)
 
@@ -120,7 +120,7 @@ async def test_d9_where_no_usage_comes_it_is_estimated(env: Mapping[str, str]) -
     assert 70 <= used["completion_tokens"] <= 130
 
 
-async def test_d9_a_whole_answer_without_usage_is_estimated() -> None:
+async def test_a_whole_answer_without_usage_is_estimated() -> None:
     async def play(peer: Peer, request: Received) -> None:
         message = {"role": "assistant", "content": "word " * 800}
         await peer.reply(json.dumps({"choices": [{"message": message}]}).encode())
@@ -130,7 +130,7 @@ async def test_d9_a_whole_answer_without_usage_is_estimated() -> None:
     assert 800 <= used["completion_tokens"] <= 1100
 
 
-async def test_d9_a_client_that_leaves_before_usage_comes_has_used_what_it_got() -> None:
+async def test_a_client_that_leaves_before_usage_comes_has_used_what_it_got() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head()
         await peer.chunk(chat_chunk("word") * 100)
@@ -153,7 +153,7 @@ async def test_d9_a_client_that_leaves_before_usage_comes_has_used_what_it_got()
 
 
 @pytest.mark.parametrize("upstream", [obliging, silent, refusing], ids=lambda play: play.__name__)
-async def test_d9_a_budget_is_spent_by_streams(upstream: Any) -> None:
+async def test_a_budget_is_spent_by_streams(upstream: Any) -> None:
     site = RawUpstream(upstream)
     env = {"KEY_TESTER_BUDGET": "10tokens/day"}
     async with site.running(), running_proxy(site.base_url, **env) as proxy:
@@ -163,7 +163,7 @@ async def test_d9_a_budget_is_spent_by_streams(upstream: Any) -> None:
     assert [answer.status for answer in answers] == [200, 429, 429]
 
 
-async def test_d9_a_failed_call_costs_nothing() -> None:
+async def test_a_failed_call_costs_nothing() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(b'{"error":{"message":"no"}}', 400)
 

@@ -38,7 +38,7 @@ def lines(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["nginx.conf", "Caddyfile"])
-def test_d19_nothing_answers_on_port_80_where_keys_would_come_in_clear(name: str) -> None:
+def test_nothing_answers_on_port_80_where_keys_would_come_in_clear(name: str) -> None:
     found = lines(name)
 
     assert not [
@@ -48,7 +48,7 @@ def test_d19_nothing_answers_on_port_80_where_keys_would_come_in_clear(name: str
         assert "auto_https disable_redirects" in found
 
 
-def test_d19_the_container_trusts_one_address_of_its_own_network() -> None:
+def test_the_container_trusts_one_address_of_its_own_network() -> None:
     text = "\n".join(lines("compose.yaml"))
     values = dict(re.findall(r"(TRUSTED_PROXIES|subnet|gateway): (\S+)", text))
 
@@ -58,7 +58,7 @@ def test_d19_the_container_trusts_one_address_of_its_own_network() -> None:
     assert ip_network(values["gateway"]).subnet_of(network)  # type: ignore[arg-type]  # IPv4 both
 
 
-def test_d19_container_and_unit_are_limited_in_memory() -> None:
+def test_container_and_unit_are_limited_in_memory() -> None:
     assert {"mem_limit: 1g", "memswap_limit: 1g"} <= set(lines("compose.yaml"))
     assert {"MemoryMax=1G", "MemorySwapMax=0"} <= set(lines("jarvis-proxy.service"))
 
@@ -114,7 +114,7 @@ def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
 
 
 @needs_haproxy
-async def test_d19_haproxy_does_with_descriptors_that_a_machine_has(tmp_path: Path) -> None:
+async def test_haproxy_does_with_descriptors_that_a_machine_has(tmp_path: Path) -> None:
     """It refuses to start where it may open too few; checking its configuration does not tell."""
     port = free_port()
     text = HAPROXY_CFG.read_text(encoding="utf-8").replace("bind :80\n", f"bind 127.0.0.1:{port}\n")

@@ -79,7 +79,7 @@ def log_of(proxy: Proxy) -> JSON:
     return found
 
 
-async def test_g4_g1_g2_g11_a_stream_crosses_byte_for_byte(proxy: Proxy, google: Google) -> None:
+async def test_a_stream_crosses_byte_for_byte(proxy: Proxy, google: Google) -> None:
     response = await ask(proxy, EVENTS + f"&key={KEY}")
 
     assert (response.status, response.body, response.whole) == (200, STREAM, True)
@@ -89,9 +89,7 @@ async def test_g4_g1_g2_g11_a_stream_crosses_byte_for_byte(proxy: Proxy, google:
     assert google.request.path == f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse"
 
 
-async def test_g4_p9_p11_no_key_and_no_header_of_the_clients_crosses(
-    proxy: Proxy, google: Google
-) -> None:
+async def test_no_key_and_no_header_of_the_clients_crosses(proxy: Proxy, google: Google) -> None:
     more = {"x-goog-api-client": "google-genai-sdk/1", "X-Server-Timeout": "60"}
     await ask(proxy, EVENTS, headers={**GOOGLE, **more, "Authorization": f"Bearer {KEY}"})
 
@@ -101,9 +99,7 @@ async def test_g4_p9_p11_no_key_and_no_header_of_the_clients_crosses(
 
 
 @pytest.mark.parametrize("query", [f"?key={KEY}", f"?%24key={KEY}"])
-async def test_g4_p8_the_key_may_stand_in_the_query(
-    proxy: Proxy, google: Google, query: str
-) -> None:
+async def test_the_key_may_stand_in_the_query(proxy: Proxy, google: Google, query: str) -> None:
     google.says(frame("Hi", finishReason="STOP"))
     response = await fetch(proxy.port, WHOLE + query, ODD)
 
@@ -111,9 +107,7 @@ async def test_g4_p8_the_key_may_stand_in_the_query(
     assert google.request.path == WHOLE
 
 
-async def test_g4_g12_a_whole_answer_crosses_and_its_tokens_count(
-    proxy: Proxy, google: Google
-) -> None:
+async def test_a_whole_answer_crosses_and_its_tokens_count(proxy: Proxy, google: Google) -> None:
     body = frame("Hi", finishReason="STOP")
     google.says(body)
 
@@ -126,14 +120,14 @@ async def test_g4_g12_a_whole_answer_crosses_and_its_tokens_count(
     assert record["route"] == "/v1beta/models/{model}:generateContent"
 
 
-async def test_g4_g3_the_tokens_of_a_stream_count(proxy: Proxy) -> None:
+async def test_the_tokens_of_a_stream_count(proxy: Proxy) -> None:
     await ask(proxy, EVENTS)
 
     record = log_of(proxy)
     assert (record["prompt_tokens"], record["completion_tokens"]) == (7, 5)
 
 
-async def test_g4_g2_an_array_crosses_byte_for_byte(proxy: Proxy, google: Google) -> None:
+async def test_an_array_crosses_byte_for_byte(proxy: Proxy, google: Google) -> None:
     body = b"[" + frame("a") + b"\n,\r\n" + frame("b", finishReason="STOP") + b"\n]\n"
     google.says(body[:30], body[30:])
 
@@ -144,7 +138,7 @@ async def test_g4_g2_an_array_crosses_byte_for_byte(proxy: Proxy, google: Google
 
 
 @pytest.mark.parametrize("verb", ["countTokens", "embedContent", "batchEmbedContents"])
-async def test_g4_g14_the_other_methods_cross(proxy: Proxy, google: Google, verb: str) -> None:
+async def test_the_other_methods_cross(proxy: Proxy, google: Google, verb: str) -> None:
     body = b'{"totalTokens": 3, "embedding": {"values": [0.5]}}\n'
     google.says(body)
 
@@ -153,7 +147,7 @@ async def test_g4_g14_the_other_methods_cross(proxy: Proxy, google: Google, verb
     assert (response.status, response.body, google.request.body) == (200, body, ODD)
 
 
-async def test_g4_m1_m3_an_alias_changes_the_path_and_names_in_the_body(google: Google) -> None:
+async def test_an_alias_changes_the_path_and_names_in_the_body(google: Google) -> None:
     google.says(b'{"embeddings":[]}')
     alias = {"MODEL_ALIASES": "fast=gemini/gemini-embedding-001"}
     async with running_proxy(gemini=google.upstream.base_url, **alias) as proxy:
@@ -174,7 +168,7 @@ async def test_g4_m1_m3_an_alias_changes_the_path_and_names_in_the_body(google: 
         ("gemini-3.8-flash-any", "gemini-2.5-flash"),
     ],
 )
-async def test_g4_m1_m2_m4_names_lead_where_they_lead_for_everybody(
+async def test_names_lead_where_they_lead_for_everybody(
     google: Google, name: str, target: str
 ) -> None:
     google.says(frame("Hi", finishReason="STOP"))
@@ -185,7 +179,7 @@ async def test_g4_m1_m2_m4_names_lead_where_they_lead_for_everybody(
     assert google.request.path == f"/v1beta/models/{target}:generateContent"
 
 
-async def test_g4_g7_an_error_crosses_with_its_details(proxy: Proxy, google: Google) -> None:
+async def test_an_error_crosses_with_its_details(proxy: Proxy, google: Google) -> None:
     body = google_error(400, "INVALID_ARGUMENT", BadRequest={"fieldViolations": []})
     google.says(body, status=400)
 
@@ -194,7 +188,7 @@ async def test_g4_g7_an_error_crosses_with_its_details(proxy: Proxy, google: Goo
     assert (response.status, response.body) == (400, body)
 
 
-async def test_g4_g7_a_wait_crosses_and_debug_info_does_not(proxy: Proxy, google: Google) -> None:
+async def test_a_wait_crosses_and_debug_info_does_not(proxy: Proxy, google: Google) -> None:
     body = google_error(
         429, "RESOURCE_EXHAUSTED", RetryInfo={"retryDelay": "2s"}, DebugInfo={"detail": "key"}
     )
@@ -207,9 +201,7 @@ async def test_g4_g7_a_wait_crosses_and_debug_info_does_not(proxy: Proxy, google
     assert response.headers["retry-after"] == "2"
 
 
-async def test_g4_g8_the_proxys_own_key_is_not_the_clients_fault(
-    proxy: Proxy, google: Google
-) -> None:
+async def test_the_proxys_own_key_is_not_the_clients_fault(proxy: Proxy, google: Google) -> None:
     google.says(google_error(403, "PERMISSION_DENIED"), status=403)
 
     response = await ask(proxy, WHOLE)
@@ -219,7 +211,7 @@ async def test_g4_g8_the_proxys_own_key_is_not_the_clients_fault(
     assert details[0]["reason"] == "UPSTREAM_AUTH_FAILED"
 
 
-async def test_g4_g8_the_next_key_is_tried(google: Google) -> None:
+async def test_the_next_key_is_tried(google: Google) -> None:
     async def play(peer: Peer, request: Received) -> None:
         if request.header("x-goog-api-key") == "first-key-0123456789":
             await peer.reply(google_error(403, "PERMISSION_DENIED"), 403)
@@ -232,9 +224,7 @@ async def test_g4_g8_the_next_key_is_tried(google: Google) -> None:
         assert {(await ask(proxy, WHOLE)).status for _ in range(3)} == {200}
 
 
-async def test_g4_g4_a_stream_without_its_end_ends_in_a_bare_error(
-    proxy: Proxy, google: Google
-) -> None:
+async def test_a_stream_without_its_end_ends_in_a_bare_error(proxy: Proxy, google: Google) -> None:
     google.says(events(frame("a")), events(frame("b"))[:-9], content_type="text/event-stream")
 
     response = await ask(proxy, EVENTS)
@@ -247,7 +237,7 @@ async def test_g4_g4_a_stream_without_its_end_ends_in_a_bare_error(
     assert log_of(proxy)["outcome"] == "upstream_error"
 
 
-async def test_g4_g4_a_cut_connection_ends_in_a_bare_error(proxy: Proxy, google: Google) -> None:
+async def test_a_cut_connection_ends_in_a_bare_error(proxy: Proxy, google: Google) -> None:
     google.says(events(frame("a")), content_type="text/event-stream")
     google.cuts = True
 
@@ -266,9 +256,7 @@ async def test_a_connection_cut_behind_the_last_frame_harms_nothing(
     assert (response.body, response.whole) == (STREAM, True)
 
 
-async def test_g4_e14_bug_06_an_error_arrives_in_a_read_of_its_own(
-    proxy: Proxy, google: Google
-) -> None:
+async def test_an_error_arrives_in_a_read_of_its_own(proxy: Proxy, google: Google) -> None:
     error = google_error(503, "UNAVAILABLE")
     google.says(events(frame("a")) + error, content_type="text/event-stream")
     async with connect(proxy.port) as connection:
@@ -279,9 +267,7 @@ async def test_g4_e14_bug_06_an_error_arrives_in_a_read_of_its_own(
     assert pieces == [events(frame("a")), error + b"\n"]
 
 
-async def test_g4_g6_an_error_in_place_of_the_stream_has_its_status(
-    proxy: Proxy, google: Google
-) -> None:
+async def test_an_error_in_place_of_the_stream_has_its_status(proxy: Proxy, google: Google) -> None:
     error = google_error(400, "INVALID_ARGUMENT")
     google.says(error, content_type="text/event-stream")
 
@@ -290,7 +276,7 @@ async def test_g4_g6_an_error_in_place_of_the_stream_has_its_status(
     assert (response.status, response.body) == (400, error)
 
 
-async def test_g4_g5_a_cut_array_ends_in_an_error_as_its_last_element(
+async def test_a_cut_array_ends_in_an_error_as_its_last_element(
     proxy: Proxy, google: Google
 ) -> None:
     google.says(b"[" + frame("a") + b",\r\n" + frame("b")[:-5])
@@ -301,7 +287,7 @@ async def test_g4_g5_a_cut_array_ends_in_an_error_as_its_last_element(
     assert (first, last["error"]["code"]) == (json.loads(frame("a")), 502)
 
 
-async def test_g4_g9_seals_of_another_upstream_stay_here(proxy: Proxy, google: Google) -> None:
+async def test_seals_of_another_upstream_stay_here(proxy: Proxy, google: Google) -> None:
     part = b'{"functionCall":{"name":"f"},"thoughtSignature":"amFydmlzOmNoYXQueDphYmM="}'
     google.says(frame("Hi", finishReason="STOP"))
 
@@ -313,7 +299,7 @@ async def test_g4_g9_seals_of_another_upstream_stay_here(proxy: Proxy, google: G
     assert google.request.body == b'{"contents":[{"parts":[%b]}]}' % call
 
 
-async def test_g4_g10_a_refused_request_is_not_asked_again_in_another_form(
+async def test_a_refused_request_is_not_asked_again_in_another_form(
     proxy: Proxy, google: Google
 ) -> None:
     google.says(google_error(400, "INVALID_ARGUMENT"), status=400)
@@ -323,7 +309,7 @@ async def test_g4_g10_a_refused_request_is_not_asked_again_in_another_form(
     assert len(google.upstream.received) == 1
 
 
-async def test_g4_e12_silence_is_filled_with_empty_lines(google: Google) -> None:
+async def test_silence_is_filled_with_empty_lines(google: Google) -> None:
     goes_on = asyncio.Event()
 
     async def play(peer: Peer, request: Received) -> None:
@@ -382,7 +368,7 @@ async def test_an_address_without_a_key_is_reported_in_googles_form(proxy: Proxy
     assert (response.status, response.error()["status"]) == (401, "UNAUTHENTICATED")
 
 
-async def test_g4_p10_another_method_is_refused_with_the_right_one(proxy: Proxy) -> None:
+async def test_another_method_is_refused_with_the_right_one(proxy: Proxy) -> None:
     response = await fetch(proxy.port, WHOLE, b"", GOOGLE, method="GET")
 
     assert (response.status, response.headers["allow"]) == (405, "POST")
@@ -460,7 +446,7 @@ MODELS = {
 }
 
 
-async def test_g4_p5_p6_models_are_listed_in_googles_form() -> None:
+async def test_models_are_listed_in_googles_form() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(json.dumps(MODELS).encode())
 

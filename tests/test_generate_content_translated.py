@@ -88,7 +88,7 @@ async def test_a_stream_over_chat(service: Service) -> None:
     assert service.asked["model"] == "deepseek-chat"
 
 
-async def test_bug_21_a_stream_without_alt_is_an_array(service: Service) -> None:
+async def test_a_stream_without_alt_is_an_array(service: Service) -> None:
     response = await service.ask("streamGenerateContent")
 
     assert response.headers["content-type"].startswith("application/json")
@@ -103,7 +103,7 @@ async def test_a_whole_answer_over_chat(service: Service) -> None:
     assert service.asked["max_tokens"] == 5
 
 
-async def test_bug_13_30_other_models_are_no_404(service: Service) -> None:
+async def test_other_models_are_no_404(service: Service) -> None:
     assert (await service.ask("generateContent")).status == 200
     unknown = await ask(service.proxy, "/v1beta/models/gemini/none/such:generateContent")
     assert (unknown.status, unknown.error()["status"]) == (404, "NOT_FOUND")
@@ -144,14 +144,14 @@ async def test_a_cut_stream_over_chat_ends_in_a_bare_error(service: Service) -> 
     assert json.loads(bare)["error"]["status"] == "UNAVAILABLE"
 
 
-async def test_g4_c1_tokens_are_estimated_and_nobody_is_asked(service: Service) -> None:
+async def test_tokens_are_estimated_and_nobody_is_asked(service: Service) -> None:
     response = await service.ask("countTokens", {"contents": "x" * 35})
 
     assert json.loads(response.body) == {"totalTokens": 18}
     assert service.upstream.received == []
 
 
-async def test_g4_c3_claude_embeds_nothing() -> None:
+async def test_claude_embeds_nothing() -> None:
     async with running_proxy(ANTHROPIC_API_KEY="sk-ant-canary-0123456789") as proxy:
         response = await ask(proxy, "/v1beta/models/claude-x:embedContent")
 
@@ -166,7 +166,7 @@ async def test_what_has_no_equivalent_is_named(service: Service) -> None:
     assert response.headers["x-jarvis-ignored"] == "safetySettings"
 
 
-async def test_g4_g13_a_call_may_fall_back_to_another_api(service: Service) -> None:
+async def test_a_call_may_fall_back_to_another_api(service: Service) -> None:
     async def fail(peer: Peer, request: Received) -> None:
         await peer.reply(google_error(503, "UNAVAILABLE"), 503)
 

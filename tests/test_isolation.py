@@ -123,7 +123,7 @@ KINDS: Final = [
 
 
 @pytest.mark.parametrize("how", KINDS)
-async def test_d6_one_clients_failing_calls_leave_anothers_unharmed(how: str) -> None:
+async def test_one_clients_failing_calls_leave_anothers_unharmed(how: str) -> None:
     async with both(how) as (proxy, _):
         # Each of these takes until the time limit: five at once are as good as hundreds.
         await alices_calls(proxy, AT_ONCE if how == "timeout" else CALLS)
@@ -135,7 +135,7 @@ async def test_d6_one_clients_failing_calls_leave_anothers_unharmed(how: str) ->
 
 
 @pytest.mark.parametrize("how", ["500", "429", "403"])
-async def test_d6_calls_for_ever_new_models_leave_anothers_unharmed(how: str) -> None:
+async def test_calls_for_ever_new_models_leave_anothers_unharmed(how: str) -> None:
     async with both(how) as (proxy, _):
         await alices_calls(proxy, 300, model="gpt-N")
 
@@ -143,7 +143,7 @@ async def test_d6_calls_for_ever_new_models_leave_anothers_unharmed(how: str) ->
         assert len(proxy.context.endpoints["openai"].breakers) <= 256
 
 
-async def test_d6_a_client_finds_the_upstream_back_though_anothers_calls_were_refused() -> None:
+async def test_a_client_finds_the_upstream_back_though_anothers_calls_were_refused() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
@@ -155,7 +155,7 @@ async def test_d6_a_client_finds_the_upstream_back_though_anothers_calls_were_re
             assert (await call(proxy, BEARER, SAME, "good")).status == 200
 
 
-async def test_d6_two_failing_clients_do_not_shut_out_a_third() -> None:
+async def test_two_failing_clients_do_not_shut_out_a_third() -> None:
     async with both("500") as (proxy, _):
         for _ in range(10):
             await call(proxy, BEARER, SAME, "SPOIL")
@@ -168,7 +168,7 @@ async def test_d6_two_failing_clients_do_not_shut_out_a_third() -> None:
     assert (answer.status, freed.status) == (200, 200)
 
 
-async def test_d6_a_broken_model_is_held_off_for_each_client_that_met_it() -> None:
+async def test_a_broken_model_is_held_off_for_each_client_that_met_it() -> None:
     async def play(peer: Peer, request: Received) -> None:
         is_bad = json.loads(request.body)["model"] == SAME
         await (spoil(peer, "500") if is_bad else good(peer, request))

@@ -261,7 +261,7 @@ async def test_a_broken_file_changes_nothing_and_is_one_error_without_values(
         await server.logged('"event":"call"')
 
 
-async def test_c12_a_reload_refuses_a_base_url_that_leads_here(tmp_path: Path) -> None:
+async def test_a_reload_refuses_a_base_url_that_leads_here(tmp_path: Path) -> None:
     good = "PROXY_API_KEYS=first-key-0123456789\n"
     project = make_project(tmp_path / "p", good)
     async with server_by_file(project) as server:

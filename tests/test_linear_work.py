@@ -55,7 +55,7 @@ def translate(shape: Shape, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"d2-{shape.name}")
-def test_d2_twice_the_request_is_twice_the_work(shape: Shape) -> None:
+def test_twice_the_request_is_twice_the_work(shape: Shape) -> None:
     def work(size: int) -> tuple[int, int, bool]:
         body = shape.body(size)
         count, is_refused = calls_of(lambda: translate(shape, body))
@@ -110,7 +110,7 @@ FORMS = [FULL, SchemaForm(limits=False), SchemaForm(loops=False), SchemaForm(dep
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-def test_d2_no_work_on_a_schema_is_left_uncounted(
+def test_no_work_on_a_schema_is_left_uncounted(
     parts: tuple[Any, Any, Any], inner: Any, copies: int, form: SchemaForm, limit: int
 ) -> None:
     schema = {
@@ -153,7 +153,7 @@ def test_garbage_of_others_is_not_counted() -> None:
     assert calls_of(job) == alone
 
 
-def test_d2_the_largest_request_has_the_largest_budget() -> None:
+def test_the_largest_request_has_the_largest_budget() -> None:
     work = WorkBudget.for_body(64 * 1024 * 1024)
     work.spend(MAX_STEPS)
 

@@ -110,7 +110,7 @@ async def test_messages_client_finishes_a_loop_of_calls(stream: bool) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_bug_08_lost_reasoning_is_no_dead_end(stream: bool) -> None:
+async def test_lost_reasoning_is_no_dead_end(stream: bool) -> None:
     service = StrictChat()
     call = {"type": "tool_use", "id": "a", "name": "get_weather", "input": {"city": "Oslo"}}
     result = {"type": "tool_result", "tool_use_id": "a", "content": "sunny"}
@@ -141,7 +141,7 @@ async def test_refused_wish_costs_only_one_request() -> None:
 
 
 @pytest.mark.slow
-async def test_bug_55_pings_do_not_hide_an_upstream_that_is_dead() -> None:
+async def test_pings_do_not_hide_an_upstream_that_is_dead() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head()
         await peer.chunk(chat_chunk("Hel"))

@@ -62,7 +62,7 @@ def with_history(*messages: Json, **fields: Any) -> Json:
 # The request
 
 
-async def test_h7_betas_cross_however_many_and_in_however_many_lines() -> None:
+async def test_betas_cross_however_many_and_in_however_many_lines() -> None:
     betas = ",".join(f"some-feature-{number}-2025-05-14" for number in range(30))
     async with proxy_before(answer) as (proxy, service):
         headers = {**CLIENT, "anthropic-version": "2099-01-01", "anthropic-beta": betas}
@@ -73,7 +73,7 @@ async def test_h7_betas_cross_however_many_and_in_however_many_lines() -> None:
     assert received.header("anthropic-beta") == betas
 
 
-async def test_h7_headers_of_anthropics_reach_no_service_of_another_api() -> None:
+async def test_headers_of_anthropics_reach_no_service_of_another_api() -> None:
     async def chat(peer: Peer, request: Received) -> None:
         await peer.reply(completion())
 
@@ -88,7 +88,7 @@ async def test_h7_headers_of_anthropics_reach_no_service_of_another_api() -> Non
         assert not any(name.lower().startswith("anthropic") for name, _ in received.headers)
 
 
-async def test_l1_alias_changes_the_models_name_and_nothing_else() -> None:
+async def test_alias_changes_the_models_name_and_nothing_else() -> None:
     body = (
         b'{"max_tokens":100,"model":"best","messages":[{ "role":"user",  "content":"\\u00fc" }],'
         b'"temperature":1.0}'
@@ -100,7 +100,7 @@ async def test_l1_alias_changes_the_models_name_and_nothing_else() -> None:
     assert service.received[0].body == body.replace(b'"best"', f'"{MODEL}"'.encode())
 
 
-async def test_l1_thinking_of_another_model_is_cut_out() -> None:
+async def test_thinking_of_another_model_is_cut_out() -> None:
     sealed = {"type": "thinking", "thinking": "hm", "signature": "gemini:U2ln"}
     history = {"role": "assistant", "content": [sealed, {"type": "text", "text": "b"}]}
     async with proxy_before(answer) as (proxy, service):
@@ -171,7 +171,7 @@ async def test_service_with_two_apis_gets_each_call_at_its_own() -> None:
 # The answer
 
 
-async def test_h8_limits_of_the_service_pass_and_its_account_does_not() -> None:
+async def test_limits_of_the_service_pass_and_its_account_does_not() -> None:
     async def limited(peer: Peer, request: Received) -> None:
         extra = (
             "anthropic-ratelimit-requests-remaining: 7",
@@ -198,7 +198,7 @@ async def test_limits_of_the_service_are_hidden_from_keys_with_limits_of_their_o
     assert response.headers["x-ratelimit-limit-requests"] == "5"
 
 
-async def test_l3_pings_pass_and_usage_counts_cached_and_written_tokens() -> None:
+async def test_pings_pass_and_usage_counts_cached_and_written_tokens() -> None:
     ping = b'event: ping\ndata: {"type": "ping"}\n\n'
 
     async def play(peer: Peer, request: Received) -> None:
@@ -217,7 +217,7 @@ async def test_l3_pings_pass_and_usage_counts_cached_and_written_tokens() -> Non
     assert '"completion_tokens":5' in text.replace(" ", "")
 
 
-async def test_l4_stream_that_lacks_only_its_end_gets_it() -> None:
+async def test_stream_that_lacks_only_its_end_gets_it() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head()
         await peer.chunk(START + TEXT + ENDING)
@@ -229,7 +229,7 @@ async def test_l4_stream_that_lacks_only_its_end_gets_it() -> None:
     assert response.body.startswith(START + TEXT + ENDING)
 
 
-async def test_l4_connection_that_breaks_after_the_answer_harms_nobody() -> None:
+async def test_connection_that_breaks_after_the_answer_harms_nobody() -> None:
     got_all = asyncio.Event()
 
     async def play(peer: Peer, request: Received) -> None:
@@ -249,7 +249,7 @@ async def test_l4_connection_that_breaks_after_the_answer_harms_nobody() -> None
     assert last == b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
-async def test_l4_cut_stream_ends_with_an_error_event() -> None:
+async def test_cut_stream_ends_with_an_error_event() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head()
         await peer.chunk(START + TEXT)
@@ -265,7 +265,7 @@ async def test_l4_cut_stream_ends_with_an_error_event() -> None:
     assert written["request_id"] == response.headers["request-id"]
 
 
-async def test_l5_error_passes_with_its_wait() -> None:
+async def test_error_passes_with_its_wait() -> None:
     body = error("rate_limit_error", "Number of request tokens has exceeded your limit")
 
     async def refuse(peer: Peer, request: Received) -> None:
@@ -278,7 +278,7 @@ async def test_l5_error_passes_with_its_wait() -> None:
     assert response.headers["retry-after"] == "7"
 
 
-async def test_l5_refused_key_gives_way_to_the_next_and_is_no_matter_of_the_clients() -> None:
+async def test_refused_key_gives_way_to_the_next_and_is_no_matter_of_the_clients() -> None:
     async def refuse(peer: Peer, request: Received) -> None:
         if request.header("x-api-key") == SERVICE_KEY:
             await peer.reply(error("authentication_error", "invalid x-api-key"), 401)
@@ -295,7 +295,7 @@ async def test_l5_refused_key_gives_way_to_the_next_and_is_no_matter_of_the_clie
     assert error_of(response)["type"] == "api_error"
 
 
-async def test_l5_overload_is_asked_again_and_then_passes_as_529() -> None:
+async def test_overload_is_asked_again_and_then_passes_as_529() -> None:
     body = error("overloaded_error", "Overloaded")
 
     async def refuse(peer: Peer, request: Received) -> None:
@@ -315,7 +315,7 @@ async def test_l5_overload_is_asked_again_and_then_passes_as_529() -> None:
         (500, "text/plain", b"", "api_error"),
     ],
 )
-async def test_l6_errors_of_another_form_are_rewritten(
+async def test_errors_of_another_form_are_rewritten(
     status: int, content_type: str, body: bytes, kind: str
 ) -> None:
     async def refuse(peer: Peer, request: Received) -> None:
@@ -329,7 +329,7 @@ async def test_l6_errors_of_another_form_are_rewritten(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_l7_fallback_may_have_another_api(stream: bool) -> None:
+async def test_fallback_may_have_another_api(stream: bool) -> None:
     async def refuse(peer: Peer, request: Received) -> None:
         await peer.reply(error("overloaded_error", "Overloaded"), 529)
 
@@ -354,7 +354,7 @@ async def test_l7_fallback_may_have_another_api(stream: bool) -> None:
 # Counting tokens
 
 
-async def test_t2_count_is_the_services_own_and_charges_nothing() -> None:
+async def test_count_is_the_services_own_and_charges_nothing() -> None:
     async def count(peer: Peer, request: Received) -> None:
         assert request.path == COUNT
         await peer.reply(b'{"input_tokens":2095}')
@@ -368,7 +368,7 @@ async def test_t2_count_is_the_services_own_and_charges_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", [404, 405])
-async def test_t2_service_without_a_count_is_asked_once_an_hour(status: int) -> None:
+async def test_service_without_a_count_is_asked_once_an_hour(status: int) -> None:
     async def absent(peer: Peer, request: Received) -> None:
         await peer.reply(b"Not Found", status, "text/plain")
 
@@ -382,7 +382,7 @@ async def test_t2_service_without_a_count_is_asked_once_an_hour(status: int) -> 
         assert response.headers["x-jarvis-upstream"] == "anthropic"
 
 
-async def test_t2_error_of_a_count_passes() -> None:
+async def test_error_of_a_count_passes() -> None:
     body = error("invalid_request_error", "messages: at least one message is required")
 
     async def refuse(peer: Peer, request: Received) -> None:
@@ -405,7 +405,7 @@ async def call_count(peer: Peer, request: Received, *, count: int, call: int) ->
 
 
 @pytest.mark.parametrize("status", [503, 429])
-async def test_t4_counts_that_fail_close_no_way_to_answers(status: int) -> None:
+async def test_counts_that_fail_close_no_way_to_answers(status: int) -> None:
     keys = f"{SERVICE_KEY},{OTHER_KEY}"
     refuse = partial(call_count, count=status, call=200)
     async with proxy_before(refuse, ANTHROPIC_API_KEY=keys) as (proxy, service):
@@ -418,7 +418,7 @@ async def test_t4_counts_that_fail_close_no_way_to_answers(status: int) -> None:
     assert service.received[-1].path == "/v1/messages"
 
 
-async def test_t4_a_good_count_opens_no_way_that_failures_have_closed() -> None:
+async def test_a_good_count_opens_no_way_that_failures_have_closed() -> None:
     async with proxy_before(partial(call_count, count=200, call=503)) as (proxy, service):
         for _ in range(5):
             assert (await fetch(proxy.port, "/v1/messages", ASK, CLIENT)).status >= 500
@@ -434,7 +434,7 @@ async def test_t4_a_good_count_opens_no_way_that_failures_have_closed() -> None:
 # Filling a cache
 
 
-async def test_r1_anthropics_own_cache_is_filled() -> None:
+async def test_anthropics_own_cache_is_filled() -> None:
     async with proxy_before(answer) as (proxy, service):
         await fetch(proxy.port, "/v1/messages", {**ASK, "max_tokens": 0}, CLIENT)
     assert json.loads(service.received[0].body)["max_tokens"] == 0

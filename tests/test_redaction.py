@@ -64,7 +64,7 @@ PARTS = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("name", KEYS)
-def test_d13_a_key_is_found_in_every_spelling(name: str, spelling: str) -> None:
+def test_a_key_is_found_in_every_spelling(name: str, spelling: str) -> None:
     key = KEYS[name]
     spelled = SPELLINGS[spelling](key)
     before, after = TEXT.split("{}")
@@ -84,7 +84,7 @@ def test_d13_a_key_is_found_in_every_spelling(name: str, spelling: str) -> None:
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("name", ["openai", "google", "groq", "with slashes", "jwt"])
 @pytest.mark.parametrize("spelling", ["as it is", "capitals", "all letters as \\u", "percent"])
-def test_d13_a_part_of_eight_characters_is_found(name: str, part: str, spelling: str) -> None:
+def test_a_part_of_eight_characters_is_found(name: str, part: str, spelling: str) -> None:
     piece = KEYS[name][PARTS[part]]
     for shift in range(8):  # it may stand at any place of a text
         before = "#" * shift
@@ -94,7 +94,7 @@ def test_d13_a_part_of_eight_characters_is_found(name: str, part: str, spelling:
         )
 
 
-def test_d13_a_key_in_two_pieces_is_found_twice_and_seven_characters_stay() -> None:
+def test_a_key_in_two_pieces_is_found_twice_and_seven_characters_stay() -> None:
     key = KEYS["groq"]
     secrets = Secrets([key])
 
@@ -103,7 +103,7 @@ def test_d13_a_key_in_two_pieces_is_found_twice_and_seven_characters_stay() -> N
 
 
 @pytest.mark.parametrize("word", ["ollama", "lm-studio", "not-needed", "no_key", "", "x1"])
-def test_d13_a_word_in_place_of_a_key_is_none(word: str) -> None:
+def test_a_word_in_place_of_a_key_is_none(word: str) -> None:
     text = f"{word} has no such model"
 
     assert Secrets([word]).redact(text) is text
@@ -118,7 +118,7 @@ def test_codes_of_the_proxy_stay_readable_whatever_a_key_holds(key: str) -> None
     assert key.lower() not in secrets.redact(f"of {key}").lower()
 
 
-def test_d13_a_word_of_a_key_may_stand_alone() -> None:
+def test_a_word_of_a_key_may_stand_alone() -> None:
     """Messages have it; with its neighbours it is a part of the key."""
     secrets = Secrets(["sk-upstream-canary-0123456789", "abcdefghijklmnopq"])
 
@@ -130,7 +130,7 @@ def test_d13_a_word_of_a_key_may_stand_alone() -> None:
     assert secrets.redact("bcdefghi") == REDACTED
 
 
-def test_d13_keys_may_be_added() -> None:
+def test_keys_may_be_added() -> None:
     both = Secrets([KEYS["groq"]], more=Secrets([KEYS["google"]]))
 
     assert both.redact(f"{KEYS['groq']} {KEYS['google']}") == f"{REDACTED} {REDACTED}"
@@ -145,11 +145,11 @@ def test_d13_keys_may_be_added() -> None:
         b"",
     ],
 )
-def test_d13_what_has_no_key_stays_the_very_same_bytes(data: bytes) -> None:
+def test_what_has_no_key_stays_the_very_same_bytes(data: bytes) -> None:
     assert Secrets(KEYS.values()).redact_bytes(data) is data
 
 
-def test_d13_json_stays_valid_and_otherwise_unchanged() -> None:
+def test_json_stays_valid_and_otherwise_unchanged() -> None:
     body = {"error": {"message": f"bad {KEYS['with slashes']} 日本", "n": [1, None, "a\\b"]}}
     spelled = json.dumps(body).replace("/", "\\/").replace("Q7", "\\u0051\\u0037").encode()
     hidden = Secrets(KEYS.values()).redact_bytes(spelled)
@@ -161,20 +161,20 @@ def test_d13_json_stays_valid_and_otherwise_unchanged() -> None:
 @pytest.mark.parametrize(
     "before", ["\\u00", "\\u0", "\\u", "\\x", "\\", "%", "%2", "\\u004", "\\x4"]
 )
-def test_d13_no_half_of_an_escape_is_left(before: str) -> None:
+def test_no_half_of_an_escape_is_left(before: str) -> None:
     """The letters behind it are those of the key, whether or not they belong to the escape."""
     key = "0bcdefg1-9hijkl"
 
     assert Secrets([key]).redact(f"say {before}{key}.") == f"say {REDACTED}."
 
 
-def test_d13_a_whole_escape_in_front_of_a_key_stays() -> None:
+def test_a_whole_escape_in_front_of_a_key_stays() -> None:
     text = json.dumps({"message": "\u00fc0bcdefg1-9hijkl"})
 
     assert Secrets(["0bcdefg1-9hijkl"]).redact(text) == text.replace("0bcdefg1-9hijkl", REDACTED)
 
 
-def test_d13_a_key_of_the_very_word_that_hides_it() -> None:
+def test_a_key_of_the_very_word_that_hides_it() -> None:
     assert Secrets(["[redacted]-0"]).redact("x [redacted]-0 y") == f"x {REDACTED} y"
 
 
@@ -184,7 +184,7 @@ def test_d13_a_key_of_the_very_word_that_hides_it() -> None:
         st.sampled_from([*KEYS.values(), "\\u0051", "\\", "%", "%25", "&amp;", "Q7", "é", " ", "u"])
     )
 )
-def test_d13_no_text_shows_a_key_afterwards(pieces: list[str]) -> None:
+def test_no_text_shows_a_key_afterwards(pieces: list[str]) -> None:
     text = "".join(pieces)
     secrets = Secrets(KEYS.values())
     hidden = secrets.redact(text)
@@ -206,7 +206,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_d13_work_is_bounded_whatever_is_sent(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_is_bounded_whatever_is_sent(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted are the steps that Python takes: for escapes, and for traces of keys."""
     from jarvis_proxy import redaction
 
@@ -227,7 +227,7 @@ def test_d13_work_is_bounded_whatever_is_sent(kind: str, monkeypatch: pytest.Mon
     assert hidden in (data, REDACTED.encode())
 
 
-def test_d13_headers_lose_keys_in_their_values_and_their_names() -> None:
+def test_headers_lose_keys_in_their_values_and_their_names() -> None:
     key = KEYS["openai"]
     headers = {"x-request-id": f"req-{key[5:25]}", f"x-ratelimit-{key}": "1", "openai-model": "gpt"}
 
@@ -237,7 +237,7 @@ def test_d13_headers_lose_keys_in_their_values_and_their_names() -> None:
     }
 
 
-def test_d13_a_key_with_signs_as_html_names_them_is_found() -> None:
+def test_a_key_with_signs_as_html_names_them_is_found() -> None:
     key = KEYS["with slashes"]
     spelled = key.replace("/", "&sol;").replace("+", "&PLUS;").replace("=", "&equals;")
 

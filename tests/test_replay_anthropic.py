@@ -104,7 +104,7 @@ async def replay(proxy: Proxy, recording: Json) -> RawResponse:
     return await fetch(proxy.port, path, body, sent)
 
 
-async def test_l1_l2_h7_every_recorded_call_passes_byte_for_byte() -> None:
+async def test_every_recorded_call_passes_byte_for_byte() -> None:
     if not RECORDINGS:
         pytest.skip(MISSING)
     current: Json = {}

@@ -69,7 +69,7 @@ def kinds(items: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_p2_response_is_answered_in_chat_where_there_is_nothing_else(streamed: bool) -> None:
+async def test_response_is_answered_in_chat_where_there_is_nothing_else(streamed: bool) -> None:
     service = StrictChat()
     upstream = service.running()
     async with proxy_before(service, upstream) as proxy:
@@ -91,7 +91,7 @@ async def test_p2_response_is_answered_in_chat_where_there_is_nothing_else(strea
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_b1_loop_of_calls_passes_a_strict_service(streamed: bool) -> None:
+async def test_loop_of_calls_passes_a_strict_service(streamed: bool) -> None:
     service = StrictChat(ROUNDS)
     items: list[Json] = [{"role": "user", "content": "How is the weather?"}]
     async with proxy_before(service) as proxy:
@@ -115,7 +115,7 @@ async def test_b1_loop_of_calls_passes_a_strict_service(streamed: bool) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize(("reasoning", "shown"), [({"summary": "auto"}, [THOUGHT]), ({}, [])])
-async def test_bug_12_thoughts_are_shown_as_a_summary_where_that_is_asked(
+async def test_thoughts_are_shown_as_a_summary_where_that_is_asked(
     streamed: bool, reasoning: Any, shown: list[str]
 ) -> None:
     async with proxy_before(StrictChat()) as proxy:
@@ -131,7 +131,7 @@ async def test_bug_12_thoughts_are_shown_as_a_summary_where_that_is_asked(
     assert [item.encrypted_content for item in found] == [None] * len(shown)
 
 
-async def test_q9_reasoning_that_came_unsealed_goes_back() -> None:
+async def test_reasoning_that_came_unsealed_goes_back() -> None:
     service = StrictChat()
     items: list[Json] = [
         {"role": "user", "content": "How is the weather?"},
@@ -147,7 +147,7 @@ async def test_q9_reasoning_that_came_unsealed_goes_back() -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_b6_calls_whose_reasoning_is_lost_are_no_dead_end(streamed: bool) -> None:
+async def test_calls_whose_reasoning_is_lost_are_no_dead_end(streamed: bool) -> None:
     service = StrictChat()
     call = {"type": "function_call", "call_id": "a", "name": "get_weather", "arguments": "{}"}
     items: list[Json] = [
@@ -169,7 +169,7 @@ async def test_b6_calls_whose_reasoning_is_lost_are_no_dead_end(streamed: bool) 
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_bug_04_tool_of_a_namespace_comes_back_under_its_own_name(streamed: bool) -> None:
+async def test_tool_of_a_namespace_comes_back_under_its_own_name(streamed: bool) -> None:
     inner = {"type": "function", "name": "get_weather", "parameters": _PARAMETERS}
     tools: Any = [{"type": "namespace", "name": "mcp__wx", "description": "W.", "tools": [inner]}]
     service = StrictChat([[("mcp__wx__get_weather", {"city": "Oslo"})]])
@@ -190,7 +190,7 @@ async def test_bug_04_tool_of_a_namespace_comes_back_under_its_own_name(streamed
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_bug_07_custom_tool_comes_back_as_one(streamed: bool) -> None:
+async def test_custom_tool_comes_back_as_one(streamed: bool) -> None:
     service = StrictChat([[("apply_patch", {"input": "*** Begin Patch\n"})]])
     tools: Any = [{"type": "custom", "name": "apply_patch", "description": "Patches."}]
     async with proxy_before(service) as proxy:
@@ -214,7 +214,7 @@ async def test_refused_schema_is_asked_for_in_words_and_remembered() -> None:
 
 
 @pytest.mark.parametrize("recording", CODEX)
-async def test_bug_29_requests_of_agents_lose_nothing_but_the_search(
+async def test_requests_of_agents_lose_nothing_but_the_search(
     recording: dict[str, Any],
 ) -> None:
     body = {**recording["body"], "model": MODEL, "stream": True}
@@ -230,7 +230,7 @@ async def test_bug_29_requests_of_agents_lose_nothing_but_the_search(
 
 
 @pytest.mark.parametrize("apis", ["", "chat"])
-async def test_p6_input_is_counted_where_the_service_cannot(apis: str) -> None:
+async def test_input_is_counted_where_the_service_cannot(apis: str) -> None:
     service = StrictChat()
     upstream = service.running()
     body: Json = {"model": MODEL, "input": "x" * 350}
@@ -296,9 +296,7 @@ def error_event(**error: Any) -> bytes:
     ],
     ids=["cut", "done-too-early", "bug-20-error", "too-long"],
 )
-async def test_bug_19_response_that_breaks_off_fails_in_its_own_words(
-    script: Script, code: str
-) -> None:
+async def test_response_that_breaks_off_fails_in_its_own_words(script: Script, code: str) -> None:
     async with proxy_before(Scripted(script)) as proxy:
         events = events_of(await raw(proxy))
         with pytest.raises(openai.APIError):
@@ -309,7 +307,7 @@ async def test_bug_19_response_that_breaks_off_fails_in_its_own_words(
     assert (failed["status"], failed["error"]["code"]) == ("failed", code)
 
 
-async def test_bug_20_words_of_the_upstreams_error_are_in_both_events() -> None:
+async def test_words_of_the_upstreams_error_are_in_both_events() -> None:
     words = "The engine is reloading; try model small."
     script = streaming(chat_chunk("Hel"), error_event(message=words, code="reloading"))
     async with proxy_before(Scripted(script)) as proxy:
@@ -342,7 +340,7 @@ async def test_answer_that_was_cut_short_is_incomplete() -> None:
     assert last["response"]["output"][0]["content"][0]["text"] == "Hel"
 
 
-async def test_o9_call_that_was_cut_is_never_reported_as_done() -> None:
+async def test_call_that_was_cut_is_never_reported_as_done() -> None:
     function = {"name": "get_weather", "arguments": '{"city":"K'}
     piece = {"index": 0, "id": "a", "type": "function", "function": function}
     delta = {"index": 0, "delta": {"tool_calls": [piece]}, "finish_reason": None}
@@ -355,7 +353,7 @@ async def test_o9_call_that_was_cut_is_never_reported_as_done() -> None:
     assert (call["status"], call["arguments"]) == ("incomplete", '{"city":"K')
 
 
-async def test_p1_setting_decides_which_api_is_asked() -> None:
+async def test_setting_decides_which_api_is_asked() -> None:
     service = StrictChat()
     upstream = service.running()
     async with proxy_before(service, upstream, DEEPSEEK_APIS="chat") as proxy:

@@ -112,9 +112,9 @@ ERROR_FRAME = {"error": {"code": 429, "message": "Slow down.", "status": "RESOUR
         (playing(frame(TEXT), end="silent"), "upstream_idle_timeout", "server_error"),
         (playing(frame(TEXT), frame(ERROR_FRAME)), "rate_limit_exceeded", "rate_limit_exceeded"),
     ],
-    ids=["a4-reset", "a4-cut", "a4-idle", "a4-error"],
+    ids=["reset", "cut", "idle", "error"],
 )
-async def test_bug_21_a_translated_response_that_fails_says_so_twice(
+async def test_a_translated_response_that_fails_says_so_twice(
     script: Script, code: str, failed_code: str
 ) -> None:
     response, log = await stream(script, "gemini-3.5-flash")
@@ -131,7 +131,7 @@ async def test_bug_21_a_translated_response_that_fails_says_so_twice(
 
 
 @pytest.mark.parametrize("end", ["reset", "whole", "silent"])
-async def test_a4_a_relay_that_fails_goes_on_counting_under_the_upstreams_id(end: str) -> None:
+async def test_a_relay_that_fails_goes_on_counting_under_the_upstreams_id(end: str) -> None:
     response, _ = await stream(playing(CREATED, DELTA, end=end))
 
     assert response.body.startswith(CREATED + DELTA)
@@ -163,7 +163,7 @@ OWN_FAILED = an_event(
     ],
     ids=["apart", "at-once", "with-created", "cut", "crlf", "failed-only"],
 )
-async def test_a4_bug_23_an_upstreams_own_failure_is_relayed_as_it_came(
+async def test_an_upstreams_own_failure_is_relayed_as_it_came(
     steps: tuple[bytes, ...],
 ) -> None:
     response, log = await stream(playing(*steps))
@@ -174,7 +174,7 @@ async def test_a4_bug_23_an_upstreams_own_failure_is_relayed_as_it_came(
 
 
 @pytest.mark.parametrize("end", ["reset", "whole", "silent"])
-async def test_a4_an_upstreams_error_without_its_second_half_gets_it(end: str) -> None:
+async def test_an_upstreams_error_without_its_second_half_gets_it(end: str) -> None:
     response, _ = await stream(playing(CREATED, OWN_ERROR, end=end))
 
     assert response.body.startswith(CREATED + OWN_ERROR)
@@ -185,13 +185,13 @@ async def test_a4_an_upstreams_error_without_its_second_half_gets_it(end: str) -
     }
 
 
-async def test_a4_an_error_as_the_first_event_is_still_a_status() -> None:
+async def test_an_error_as_the_first_event_is_still_a_status() -> None:
     response, _ = await stream(playing(OWN_ERROR, OWN_FAILED))
 
     assert (response.status, response.error()["code"]) == (400, "context_length_exceeded")
 
 
-async def test_a4_a_key_in_an_upstreams_error_is_blacked_out() -> None:
+async def test_a_key_in_an_upstreams_error_is_blacked_out() -> None:
     leak = an_event("error", 2, code="x", message="Bad key sk-0123456789abcdef.", param=None)
     response, _ = await stream(playing(CREATED, leak, OWN_FAILED))
 
@@ -200,7 +200,7 @@ async def test_a4_a_key_in_an_upstreams_error_is_blacked_out() -> None:
 
 
 @pytest.mark.parametrize("model", ["gpt-4o-mini", "gemini-3.5-flash"])
-async def test_a4_the_official_sdk_raises(model: str) -> None:
+async def test_the_official_sdk_raises(model: str) -> None:
     steps = (CREATED, DELTA) if model.startswith("gpt") else (frame(TEXT),)
     upstream = RawUpstream(playing(*steps))
     async with (
@@ -216,7 +216,7 @@ async def test_a4_the_official_sdk_raises(model: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [CODEX, {"originator": "codex_cli_rs"}, JS], ids=str)
-async def test_a5_bug_25_a_silent_upstream_is_a_response_in_progress(headers: Json) -> None:
+async def test_a_silent_upstream_is_a_response_in_progress(headers: Json) -> None:
     response, _ = await stream(playing(1.0, frame(TEXT), frame(END)), "gemini-3.5-flash", headers)
 
     found = events(response)
@@ -232,7 +232,7 @@ async def test_a5_bug_25_a_silent_upstream_is_a_response_in_progress(headers: Js
     assert found[0]["response"]["instructions"] == "Short."
 
 
-async def test_a5_a_pause_in_the_answer_is_filled_too() -> None:
+async def test_a_pause_in_the_answer_is_filled_too() -> None:
     response, _ = await stream(playing(frame(TEXT), 0.7, frame(END)), "gemini-3.5-flash", CODEX)
 
     found = events(response)
@@ -242,14 +242,14 @@ async def test_a5_a_pause_in_the_answer_is_filled_too() -> None:
     assert [event["sequence_number"] for event in found] == list(range(len(found)))
 
 
-async def test_a5_a_relayed_answer_behind_it_is_whole() -> None:
+async def test_a_relayed_answer_behind_it_is_whole() -> None:
     response, _ = await stream(playing(1.0, CREATED, DELTA, COMPLETED), headers=CODEX)
 
     assert response.body.endswith(CREATED + DELTA + COMPLETED)
     assert received(response)[:2] == [("response.created", 0), ("response.in_progress", 1)]
 
 
-async def test_a5_others_get_comments_until_there_is_an_answer() -> None:
+async def test_others_get_comments_until_there_is_an_answer() -> None:
     response, _ = await stream(playing(0.8, CREATED, DELTA, COMPLETED))
 
     assert response.body.startswith(b": keepalive\n\n")
@@ -260,7 +260,7 @@ async def test_a5_others_get_comments_until_there_is_an_answer() -> None:
     ]
 
 
-async def test_a5_a_failure_behind_it_needs_no_second_beginning() -> None:
+async def test_a_failure_behind_it_needs_no_second_beginning() -> None:
     response, _ = await stream(playing(0.7), "gemini-3.5-flash", CODEX)
 
     kinds = [event["type"] for event in events(response)]

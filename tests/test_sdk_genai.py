@@ -222,7 +222,7 @@ async def test_a_wrong_key_is_an_error_of_the_clients(scene: Scene) -> None:
 
 @MODELS
 @pytest.mark.parametrize("is_reported", [True, False])
-async def test_bug_05_06_07_an_error_in_the_stream_is_raised(
+async def test_an_error_in_the_stream_is_raised(
     scene: Scene, model: str, is_reported: bool
 ) -> None:
     """Whether the upstream says so or breaks off, and however its bytes come."""
@@ -255,7 +255,7 @@ async def test_bug_05_06_07_an_error_in_the_stream_is_raised(
 
 
 @MODELS
-async def test_bug_02_heartbeats_are_borne(model: str) -> None:
+async def test_heartbeats_are_borne(model: str) -> None:
     goes_on = asyncio.Event()
 
     async def play(peer: Peer, request: Received) -> None:

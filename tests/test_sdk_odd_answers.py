@@ -63,7 +63,7 @@ async def chat(client: openai.AsyncOpenAI) -> tuple[str, list[str], int]:
         (b'{"detail":"Busy."}', 502),
     ],
 )
-async def test_c1_the_sdk_raises_an_error_with_status_200(body: bytes, status: int) -> None:
+async def test_the_sdk_raises_an_error_with_status_200(body: bytes, status: int) -> None:
     async with sdk(replying(body)) as client:
         with pytest.raises(openai.APIStatusError, match="Busy") as streamed:
             await chat(client)
@@ -73,7 +73,7 @@ async def test_c1_the_sdk_raises_an_error_with_status_200(body: bytes, status: i
     assert streamed.value.status_code == whole.value.status_code == status
 
 
-async def test_c1_the_sdk_reads_a_whole_answer_as_a_stream() -> None:
+async def test_the_sdk_reads_a_whole_answer_as_a_stream() -> None:
     async with sdk(replying(completion("Hé €🦀"))) as client:
         assert await chat(client) == ("Hé €🦀", ["stop"], 5)
         async with client.chat.completions.stream(model="gpt-4o", messages=[]) as stream:
@@ -82,7 +82,7 @@ async def test_c1_the_sdk_reads_a_whole_answer_as_a_stream() -> None:
     assert final.choices[0].message.content == "Hé €🦀"
 
 
-async def test_c1_the_sdk_reads_a_whole_response_as_a_stream() -> None:
+async def test_the_sdk_reads_a_whole_response_as_a_stream() -> None:
     part = {"type": "output_text", "text": "Hé", "annotations": []}
     message = {"type": "message", "id": "m", "role": "assistant", "status": "completed"}
     call = {"type": "function_call", "id": "f", "call_id": "c", "name": "n", "arguments": "{}"}
@@ -117,9 +117,9 @@ async def test_c1_the_sdk_reads_a_whole_response_as_a_stream() -> None:
         b'data: {"choices":[{"index":0,"delta":{"content":"\\ud83d\\ude00"},'
         b'"logprobs":{"content":[{"token":"a","logprob":-Infinity}]}}]}\n\n',
     ],
-    ids=["c10-halves", "c10-infinity"],
+    ids=["halves", "infinity"],
 )
-async def test_c10_the_sdk_reads_what_is_odd(stream: bytes) -> None:
+async def test_the_sdk_reads_what_is_odd(stream: bytes) -> None:
     body = stream + chat_chunk(None, "stop") + b"data: junk\n\n"
 
     async with sdk(replying(body, "text/event-stream")) as client:
@@ -131,7 +131,7 @@ async def test_c10_the_sdk_reads_what_is_odd(stream: bytes) -> None:
 
 @pytest.mark.parametrize("label", ["text/event-stream", "application/json", "text/html"])
 @pytest.mark.parametrize("packed", [False, True])
-async def test_c11_the_sdk_reads_a_stream_under_any_label(label: str, packed: bool) -> None:
+async def test_the_sdk_reads_a_stream_under_any_label(label: str, packed: bool) -> None:
     body = chat_chunk("Hé") + chat_chunk(None, "stop") + DONE
     extra = ("Content-Encoding: gzip",) if packed else ()
 
@@ -142,14 +142,14 @@ async def test_c11_the_sdk_reads_a_stream_under_any_label(label: str, packed: bo
 
 
 @pytest.mark.parametrize("label", ["text/html", "text/plain", None])
-async def test_c11_the_sdk_reads_json_under_any_label(label: str | None) -> None:
+async def test_the_sdk_reads_json_under_any_label(label: str | None) -> None:
     async with sdk(replying(completion("Hé"), label)) as client:
         answer = await client.chat.completions.create(model="gpt-4o", messages=[])
 
     assert answer.choices[0].message.content == "Hé"
 
 
-async def test_c5_the_sdk_gets_sound() -> None:
+async def test_the_sdk_gets_sound() -> None:
     sound = bytes(range(256)) * 161
 
     async with (
@@ -161,7 +161,7 @@ async def test_c5_the_sdk_gets_sound() -> None:
         assert await response.read() == sound
 
 
-async def test_c9_the_sdk_gets_an_empty_text() -> None:
+async def test_the_sdk_gets_an_empty_text() -> None:
     async with sdk(replying(b"", "text/plain")) as client:
         text = await client.audio.transcriptions.create(
             model="whisper-1", file=("a.wav", b"zz"), response_format="text"
@@ -179,7 +179,7 @@ async def test_c9_the_sdk_gets_an_empty_text() -> None:
         (529, b'data: {"error":{"message":"no healthy upstream"}}\n\n', "text/event-stream"),
     ],
 )
-async def test_c2_the_sdk_shows_what_the_upstream_said(status: int, body: bytes, kind: str) -> None:
+async def test_the_sdk_shows_what_the_upstream_said(status: int, body: bytes, kind: str) -> None:
     async with sdk(replying(body, kind, "Retry-After: 7200", status=status)) as client:
         with pytest.raises(openai.APIStatusError, match="no healthy upstream") as caught:
             await client.chat.completions.create(model="gpt-4o", messages=[])

@@ -348,7 +348,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("environ", ELSEWHERE.values(), ids=[f"c16-{name}" for name in ELSEWHERE])
-def test_c16_nothing_set_outside_sends_packages_or_imports_elsewhere(
+def test_nothing_set_outside_sends_packages_or_imports_elsewhere(
     made: Path, tmp_path: Path, environ: dict[str, str]
 ) -> None:
     wheels = with_package(made)
@@ -361,7 +361,7 @@ def test_c16_nothing_set_outside_sends_packages_or_imports_elsewhere(
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_c16_a_first_start_is_protected_too(project: Path, tmp_path: Path) -> None:
+def test_a_first_start_is_protected_too(project: Path, tmp_path: Path) -> None:
     elsewhere = str(tmp_path / "elsewhere")
     wheels = with_package(project)
     done = start_with(
@@ -374,9 +374,7 @@ def test_c16_a_first_start_is_protected_too(project: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("option", ["target", "prefix"])
-def test_c16_no_file_of_pips_sends_packages_elsewhere(
-    made: Path, tmp_path: Path, option: str
-) -> None:
+def test_no_file_of_pips_sends_packages_elsewhere(made: Path, tmp_path: Path, option: str) -> None:
     wheels = with_package(made)
     (tmp_path / "pip.conf").write_text(f"[install]\n{option} = {tmp_path}/elsewhere\nuser = no\n")
     done = start_with(made, wheels, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
@@ -386,7 +384,7 @@ def test_c16_no_file_of_pips_sends_packages_elsewhere(
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_c16_packages_whose_files_are_gone_are_installed_again(made: Path) -> None:
+def test_packages_whose_files_are_gone_are_installed_again(made: Path) -> None:
     """pip alone would take them for installed."""
     wheels = with_package(made)
     assert start_with(made, wheels).returncode == 0
@@ -398,7 +396,7 @@ def test_c16_packages_whose_files_are_gone_are_installed_again(made: Path) -> No
     assert f"at {made}/.venv/lib/" in again.stdout
 
 
-def test_c16_packages_that_cannot_be_imported_are_not_installed(made: Path) -> None:
+def test_packages_that_cannot_be_imported_are_not_installed(made: Path) -> None:
     wheels = with_package(made, "raise ImportError('built for another machine')")
     done = start_with(made, wheels)
 
@@ -416,7 +414,7 @@ def test_the_script_knows_what_the_server_imports() -> None:
 
 
 @pytest.mark.parametrize("said", ["OSError: [Errno 28] No space left on device", "Quota exceeded"])
-def test_c16_a_full_disk_is_named(project: Path, tmp_path: Path, said: str) -> None:
+def test_a_full_disk_is_named(project: Path, tmp_path: Path, said: str) -> None:
     python = (
         f'case $* in *"-m venv"*) echo "{said}"; exit 1;; *) exec "{sys.executable}" "$@";; esac'
     )
@@ -429,7 +427,7 @@ def test_c16_a_full_disk_is_named(project: Path, tmp_path: Path, said: str) -> N
 
 
 @pytest.mark.parametrize("argument", ["--help", "-h"])
-def test_c16_help_is_text_and_makes_nothing(project: Path, argument: str) -> None:
+def test_help_is_text_and_makes_nothing(project: Path, argument: str) -> None:
     before = sorted(project.iterdir())
     done = start(project, argument)
 

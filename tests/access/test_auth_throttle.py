@@ -45,7 +45,7 @@ def test_the_table_keeps_those_that_failed_last() -> None:
     assert failures.record_failure("b", NOW) == 0
 
 
-def test_d7_each_guess_counts() -> None:
+def test_each_guess_counts() -> None:
     failures = AuthThrottle(NOW)
     waits = [failures.record_failure("a", NOW, 4) for _ in range(3)]
 
@@ -54,7 +54,7 @@ def test_d7_each_guess_counts() -> None:
     assert failures.record_failure("a", NOW, 2) == 0
 
 
-def test_d7_many_sources_cannot_push_one_out_that_fails() -> None:
+def test_many_sources_cannot_push_one_out_that_fails() -> None:
     """A prefix of IPv6 has more networks than the table has places."""
     failures = AuthThrottle(NOW, burst=1, size=100)
     failures.record_failure("guesser", NOW)

@@ -135,14 +135,14 @@ def test_every_presented_key_is_found_in_order() -> None:
     assert presented_keys(CIMultiDict([("api-key", "c")]), "e") == (b"c", b"e")
 
 
-def test_d7_a_key_that_stands_in_several_places_is_one() -> None:
+def test_a_key_that_stands_in_several_places_is_one() -> None:
     headers = CIMultiDict([("Authorization", "Bearer a"), ("x-api-key", "a"), ("api-key", "b")])
 
     assert presented_keys(headers, "a") == (b"a", b"b")
 
 
 @pytest.mark.parametrize("name", ["Authorization", "x-api-key", "api-key", "x-goog-api-key"])
-def test_d7_at_most_four_keys_of_a_request_are_compared(name: str) -> None:
+def test_at_most_four_keys_of_a_request_are_compared(name: str) -> None:
     wrong = [(name, f"wrong {n}") for n in range(56)]
 
     assert len(presented_keys(CIMultiDict(wrong), "query")) == 4

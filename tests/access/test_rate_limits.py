@@ -286,7 +286,7 @@ def test_durations_look_like_openais(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_d14_no_debt_takes_longer_than_a_day() -> None:
+def test_no_debt_takes_longer_than_a_day() -> None:
     bucket = TokenBucket(1000, 1000 / 60, 0.0)
     bucket.spend(10**12, 0.0)
 
@@ -306,7 +306,7 @@ PICTURE = b'"data:image/png;base64,' + b"A" * 1_000_000
         (PICTURE, 3),  # cut: no quote closes it
         (b'";base64,' + b"word " * 800 + b'"', 1000),
     ],
-    ids=["nothing", "text", "a picture and text", "two pictures", "an open string", "d9-no-file"],
+    ids=["nothing", "text", "a picture and text", "two pictures", "an open string", "no-file"],
 )
 def test_a_prompt_counts_by_its_text(body: bytes, tokens: int) -> None:
     assert estimate_prompt(body) == pytest.approx(tokens, abs=4)
@@ -317,6 +317,6 @@ def test_an_answer_counts_by_its_events() -> None:
     assert estimate_answer(10**6, streamed=False) == 0
 
 
-def test_d9_a_whole_answer_of_text_counts_by_its_bytes() -> None:
+def test_a_whole_answer_of_text_counts_by_its_bytes() -> None:
     assert estimate_answer(4400, streamed=False, is_text=True) == 1000
     assert estimate_answer(10, streamed=False, is_text=True) == 0

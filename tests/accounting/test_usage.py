@@ -103,7 +103,7 @@ def test_a_call_without_tokens_is_counted_as_unmeasured_and_never_guessed() -> N
     assert counts.known_cost is None
 
 
-def test_c15_an_unknown_price_is_no_cost_of_zero() -> None:
+def test_an_unknown_price_is_no_cost_of_zero() -> None:
     ledger = UsageLedger()
     ledger.add(call(cost=None))
     unknown = days(ledger)["2026-11-23"]["openai/gpt-4o"]
@@ -121,7 +121,7 @@ def test_c15_an_unknown_price_is_no_cost_of_zero() -> None:
     assert (more.unpriced, more.known_cost) == (1, 7)
 
 
-def test_c15_a_known_price_of_nothing_is_a_cost_of_zero() -> None:
+def test_a_known_price_of_nothing_is_a_cost_of_zero() -> None:
     ledger = UsageLedger()
     ledger.add(call(cost=0))
 

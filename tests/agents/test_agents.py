@@ -196,7 +196,7 @@ _OWN = ("authorization", "content-length", "host", "accept-encoding")
 
 @pytest.mark.parametrize("model", ["gemini-3-flash", "gemini-3.8-flash", "gemini-2.5-pro"])
 @pytest.mark.parametrize("call", golden())
-async def test_a1_a2_a3_a8_an_agents_loop_passes_a_strict_gemini(call: Json, model: str) -> None:
+async def test_an_agents_loop_passes_a_strict_gemini(call: Json, model: str) -> None:
     gemini, text, _ = await play(call, model)
 
     assert gemini.refusals == []
@@ -215,7 +215,7 @@ async def test_what_the_programs_send_passes_a_strict_gemini(call: Json) -> None
     assert "input[" not in heads[0].get("x-jarvis-ignored", "")
 
 
-async def test_a2_what_a_search_found_can_be_called() -> None:
+async def test_what_a_search_found_can_be_called() -> None:
     call = json.loads((GOLDEN / "codex_after_tool_search.json").read_text())
     gemini = AgentGemini(["mcp__wx__get_weather", "read_notes"])
     gemini.know(call["body"])
@@ -234,7 +234,7 @@ async def test_a2_what_a_search_found_can_be_called() -> None:
     ]
 
 
-async def test_a8_what_a_moved_session_loses_is_named() -> None:
+async def test_what_a_moved_session_loses_is_named() -> None:
     call = json.loads((GOLDEN / "codex_moved_session.json").read_text())
     _, _, heads = await play(call, "gemini-3-flash")
 

@@ -88,7 +88,7 @@ def numbers_beside_axes(drawn: list[str]) -> set[str]:
     return {text for text in drawn if text and not re.fullmatch(r"\d\d[:-]\d\d", text)}
 
 
-async def test_c15_empty_charts_have_no_axes_and_say_that_there_is_nothing() -> None:
+async def test_empty_charts_have_no_axes_and_say_that_there_is_nothing() -> None:
     async with running_proxy(ADMIN_KEY=ADMIN_KEY) as proxy:
         seen = await play("axes", proxy.url, adminKey=ADMIN_KEY, calls=0)
 
@@ -98,7 +98,7 @@ async def test_c15_empty_charts_have_no_axes_and_say_that_there_is_nothing() -> 
     assert seen["trouble"] == []
 
 
-async def test_c15_an_unknown_price_is_a_dash_and_no_axis_of_dollars() -> None:
+async def test_an_unknown_price_is_a_dash_and_no_axis_of_dollars() -> None:
     async def answer(peer: Peer, request: Received) -> None:
         usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
         body = {"object": "chat.completion", "choices": [], "usage": usage}

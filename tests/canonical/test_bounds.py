@@ -116,7 +116,7 @@ def as_response(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("body", BOMBS.values(), ids=BOMBS)
-def test_d3_request_of_very_many_small_things_is_refused(body: bytes) -> None:
+def test_request_of_very_many_small_things_is_refused(body: bytes) -> None:
     error = translated(body)
 
     assert isinstance(error, ProxyError)
@@ -133,7 +133,7 @@ def test_d3_request_of_very_many_small_things_is_refused(body: bytes) -> None:
     ],
     ids=["items", "parts", "tools", "lists"],
 )
-def test_d3_so_is_a_response_of_them(body: bytes) -> None:
+def test_so_is_a_response_of_them(body: bytes) -> None:
     error = translated(body, "responses")
 
     assert isinstance(error, ProxyError)
@@ -141,7 +141,7 @@ def test_d3_so_is_a_response_of_them(body: bytes) -> None:
     assert error.param in (None, "input", "tools")
 
 
-def test_d3_so_are_embeddings_of_them() -> None:
+def test_so_are_embeddings_of_them() -> None:
     error = translated(b'{"model":"m","input":' + many(b"[1]", 600_000) + b"}", "embeddings")
 
     assert isinstance(error, ProxyError)
@@ -149,7 +149,7 @@ def test_d3_so_are_embeddings_of_them() -> None:
 
 
 @pytest.mark.parametrize("body", LARGE.values(), ids=LARGE)
-def test_d3_translation_takes_less_than_three_times_the_body_in_addition(body: bytes) -> None:
+def test_translation_takes_less_than_three_times_the_body_in_addition(body: bytes) -> None:
     """Four times with the body; and 24 MiB for what has a cost of its own, however small."""
     taken = translated(body)
 
@@ -166,7 +166,7 @@ def test_d3_translation_takes_less_than_three_times_the_body_in_addition(body: b
     ],
     ids=["links", "length", "values"],
 )
-def test_d3_bounds_are_included(check: Callable[[int], None], most: int, code: str) -> None:
+def test_bounds_are_included(check: Callable[[int], None], most: int, code: str) -> None:
     check(most)
     with pytest.raises(ProxyError) as caught:
         check(most + 1)
@@ -175,7 +175,7 @@ def test_d3_bounds_are_included(check: Callable[[int], None], most: int, code: s
     assert str(most) in caught.value.message
 
 
-def test_d3_decoded_size_grows_with_the_values() -> None:
+def test_decoded_size_grows_with_the_values() -> None:
     assert decoded_size(b"x" * 1000) == 1000
     assert decoded_size("é".encode() * 500) == 2000
     assert decoded_size(b"\\u00e9" * 100 + b"x" * 400) == 2000
@@ -194,7 +194,7 @@ def test_d3_decoded_size_grows_with_the_values() -> None:
     ],
     ids=["call", "call of functions", "result", "part of a result"],
 )
-def test_d3_values_are_counted_in_each_text_that_is_read_as_json(message: object) -> None:
+def test_values_are_counted_in_each_text_that_is_read_as_json(message: object) -> None:
     def request(count: int) -> ChatRequest:
         body = json.dumps({"messages": [message]}).encode()
         listed = many(b"0", count)

@@ -109,14 +109,14 @@ def test_a_called_name_is_the_clients_again(called: str, client: str | Member) -
         ("é", "ü", "____"),
     ],
 )
-def test_a1_a_member_has_a_flat_legal_name(namespace: str, name: str, expected: str) -> None:
+def test_a_member_has_a_flat_legal_name(namespace: str, name: str, expected: str) -> None:
     names = FunctionNames((), [Member(namespace, name)])
 
     assert names.upstream(name, namespace) == expected
     assert names.namespaced == {expected: Member(namespace, name)}
 
 
-def test_a1_a_long_name_is_cut_and_stays_unique() -> None:
+def test_a_long_name_is_cut_and_stays_unique() -> None:
     first, second = Member("mcp__" + "n" * 40, "a" * 40), Member("mcp__" + "n" * 40, "a" * 39 + "b")
     names = FunctionNames((), [first, second])
 
@@ -126,7 +126,7 @@ def test_a1_a_long_name_is_cut_and_stays_unique() -> None:
     assert flat == [flat_name(first), flat_name(second)], "the same in every request"
 
 
-def test_a1_names_that_would_be_one_stay_two() -> None:
+def test_names_that_would_be_one_stay_two() -> None:
     members = [Member("a", "b__c"), Member("a__b", "c"), Member("a.b", "c"), Member("a_b", "c")]
     names = FunctionNames(["a__b__c"], members)
 
@@ -136,13 +136,13 @@ def test_a1_names_that_would_be_one_stay_two() -> None:
     assert [names.namespaced[name] for name in flat] == members
 
 
-def test_a1_an_illegal_plain_name_does_not_become_a_members() -> None:
+def test_an_illegal_plain_name_does_not_become_a_members() -> None:
     names = FunctionNames(["a__b!"], [Member("a", "b_")])
 
     assert names.upstream("a__b!") != names.upstream("b_", "a")
 
 
-def test_a1_a_call_that_lost_its_namespace_is_found() -> None:
+def test_a_call_that_lost_its_namespace_is_found() -> None:
     names = FunctionNames(
         ["f"], [Member("x", "f"), Member("x", "g"), Member("x", "h"), Member("y", "h")]
     )
@@ -162,7 +162,7 @@ def test_a1_a_call_that_lost_its_namespace_is_found() -> None:
         ("h", None, None),
     ],
 )
-def test_a1_only_what_is_declared_is_found(
+def test_only_what_is_declared_is_found(
     name: str, namespace: str | None, expected: str | None
 ) -> None:
     names = FunctionNames(["f", "9"], [Member("x", "g")], GEMINI_NAMES)
@@ -170,7 +170,7 @@ def test_a1_only_what_is_declared_is_found(
     assert names.find(name, namespace) == expected
 
 
-def test_a1_all_of_a_namespace() -> None:
+def test_all_of_a_namespace() -> None:
     names = FunctionNames(["f"], [Member("x", "g"), Member("y", "h"), Member("x", "i")])
 
     assert names.inside("x") == ["x__g", "x__i"]
@@ -188,13 +188,13 @@ def test_a1_all_of_a_namespace() -> None:
         ("other", None),
     ],
 )
-def test_a1_what_a_model_means(name: str, expected: Member | None) -> None:
+def test_what_a_model_means(name: str, expected: Member | None) -> None:
     members = [Member("mcp__wx", "get_weather"), Member("a", "twice"), Member("b", "twice")]
 
     assert member_called(name, members) == expected
 
 
-def test_d2_thousands_of_names_that_become_alike_are_looked_up_once_each() -> None:
+def test_thousands_of_names_that_become_alike_are_looked_up_once_each() -> None:
     class Counting(FunctionNames):
         __slots__ = ("looked",)
         looked: int

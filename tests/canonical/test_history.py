@@ -83,7 +83,7 @@ def turns(*messages: dict[str, Any]) -> list[str]:
         "no call",
         "result before its call",
         "two results",
-        "b12-unknown id",
+        "unknown id",
         "ids used again each turn",
         "same id open twice",
         "two turns then their results",
@@ -117,18 +117,18 @@ def test_results_find_their_calls(messages: list[dict[str, Any]], expected: list
         ([called("a"), user(), result("zz")], ["model 0 [2]", "user 1"]),
     ],
     ids=[
-        "b12-user behind",
-        "b12-last one open",
-        "b12-last one open, out of order",
-        "b12-known id counts",
-        "b12-two unknown ids",
-        "b12-two open",
-        "b12-latest turn",
-        "b12-before the call",
-        "b12-user between",
+        "user behind",
+        "last one open",
+        "last one open, out of order",
+        "known id counts",
+        "two unknown ids",
+        "two open",
+        "latest turn",
+        "before the call",
+        "user between",
     ],
 )
-def test_b12_result_under_an_unknown_id_answers_the_one_open_call(
+def test_result_under_an_unknown_id_answers_the_one_open_call(
     messages: list[dict[str, Any]], expected: list[str]
 ) -> None:
     assert expected == turns(*messages)
@@ -197,14 +197,14 @@ def test_a_custom_call_is_a_call_with_one_input() -> None:
         ("3", {"value": 3}),
         ("null", {}),
         ('{"a": ', {"_raw_arguments": '{"a": '}),
-        pytest.param(json.dumps('{"a": 1}'), {"a": 1}, id="b12-encoded twice"),
-        pytest.param(json.dumps(""), {"value": ""}, id="b12-empty text"),
-        pytest.param(json.dumps("[1]"), {"value": "[1]"}, id="b12-no object"),
-        pytest.param(json.dumps("Rome"), {"value": "Rome"}, id="b12-text"),
+        pytest.param(json.dumps('{"a": 1}'), {"a": 1}, id="encoded twice"),
+        pytest.param(json.dumps(""), {"value": ""}, id="empty text"),
+        pytest.param(json.dumps("[1]"), {"value": "[1]"}, id="no object"),
+        pytest.param(json.dumps("Rome"), {"value": "Rome"}, id="text"),
         pytest.param(
             json.dumps(json.dumps('{"a": 1}')),
             {"value": json.dumps('{"a": 1}')},
-            id="b12-encoded three times",
+            id="encoded three times",
         ),
         ("[" * 150 + "]" * 150, {"_raw_arguments": "[" * 150 + "]" * 150}),
         ({"a": 1}, {"a": 1}),

@@ -19,7 +19,7 @@ def inside(
     return [member for member, _ in members(tool, "tools[3]", ignored or IgnoredParams())]
 
 
-def test_a1_members_are_flat_and_know_their_namespace_and_place() -> None:
+def test_members_are_flat_and_know_their_namespace_and_place() -> None:
     function = {"type": "function", "name": "f", "parameters": CITY}
     nested = {"type": "function", "function": {"name": "g", "parameters": CITY}}
     tool = {"type": "namespace", "name": "wx", "tools": [function, nested]}
@@ -44,7 +44,7 @@ def test_a1_members_are_flat_and_know_their_namespace_and_place() -> None:
         ("x" * 400, "y", "x" * 300 + "\n\ny"),
     ],
 )
-def test_a1_the_namespaces_description_stands_before_the_members(
+def test_the_namespaces_description_stands_before_the_members(
     outer: Any, inner: Any, expected: Any
 ) -> None:
     (member,) = inside({"name": "f", "description": inner}, description=outer)
@@ -52,7 +52,7 @@ def test_a1_the_namespaces_description_stands_before_the_members(
     assert member["description"] == expected
 
 
-def test_a1_custom_tools_are_members_too_and_others_are_noted() -> None:
+def test_custom_tools_are_members_too_and_others_are_noted() -> None:
     ignored = IgnoredParams()
     found = inside({"type": "custom", "name": "sql"}, {"type": "mcp", "name": "x"}, ignored=ignored)
 
@@ -81,7 +81,7 @@ def test_a1_custom_tools_are_members_too_and_others_are_noted() -> None:
         ),
     ],
 )
-def test_a1_what_is_no_namespace_is_a_400(tool: Json, code: str, param: str) -> None:
+def test_what_is_no_namespace_is_a_400(tool: Json, code: str, param: str) -> None:
     with pytest.raises(ProxyError) as caught:
         list(members({"type": "namespace", **tool}, "tools[3]", IgnoredParams()))
 

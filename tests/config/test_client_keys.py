@@ -52,7 +52,7 @@ def test_the_key_of_the_documented_example_is_known_in_any_form(as_digest: bool)
         ("X_MODELS", {"UPSTREAMS": "x", "X_BASE_URL": "https://a.example", "X_MODELS": "a;b"}),
     ],
 )
-def test_c17_a_semicolon_between_entries_gets_a_hint(setting: str, env: dict[str, str]) -> None:
+def test_a_semicolon_between_entries_gets_a_hint(setting: str, env: dict[str, str]) -> None:
     reader = EnvReader(env)
     client_keys(reader)
     upstreams(reader)
@@ -63,7 +63,7 @@ def test_c17_a_semicolon_between_entries_gets_a_hint(setting: str, env: dict[str
     assert KEY not in str(reader.warnings)
 
 
-def test_c17_named_keys_with_a_semicolon_between_are_refused_with_the_reason() -> None:
+def test_named_keys_with_a_semicolon_between_are_refused_with_the_reason() -> None:
     reader = EnvReader({"PROXY_API_KEYS": f"laptop:{KEY};phone:{KEY}2"})
     client_keys(reader)
 
@@ -83,7 +83,7 @@ def test_c17_named_keys_with_a_semicolon_between_are_refused_with_the_reason() -
         "PROXY-API-KEYS",
     ],
 )
-def test_c17_a_missing_client_key_names_the_setting_that_was_mistyped(name: str) -> None:
+def test_a_missing_client_key_names_the_setting_that_was_mistyped(name: str) -> None:
     reader = EnvReader({name: KEY, "OPENAI_API_KEY": "sk-1", "PATH": "/bin", "HTTP_PROXY": "x"})
     client_keys(reader)
 
@@ -93,7 +93,7 @@ def test_c17_a_missing_client_key_names_the_setting_that_was_mistyped(name: str)
 
 
 @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "OPENAI_API_KEYS", "ADMIN_KEY", "HTTPS_PROXY"])
-def test_c17_what_is_another_setting_is_not_taken_for_a_mistyped_one(name: str) -> None:
+def test_what_is_another_setting_is_not_taken_for_a_mistyped_one(name: str) -> None:
     reader = EnvReader({name: KEY, "PROXY_API_KEY": " "})
     client_keys(reader)
 

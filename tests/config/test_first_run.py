@@ -120,7 +120,7 @@ def test_unwritable_folder_is_reported(tmp_path: Path, capsys: pytest.CaptureFix
     assert "cannot write .env (No such file or directory)" in capsys.readouterr().err
 
 
-def test_c16_a_full_disk_is_named(
+def test_a_full_disk_is_named(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*args: object) -> int:

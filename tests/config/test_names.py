@@ -30,9 +30,7 @@ def test_the_settings_of_upstreams_are_known() -> None:
         ("TZ", None),
     ],
 )
-def test_c17_a_mistyped_name_in_a_file_of_settings_is_recognised(
-    name: str, meant: str | None
-) -> None:
+def test_a_mistyped_name_in_a_file_of_settings_is_recognised(name: str, meant: str | None) -> None:
     assert meant_by(name, known_names("")) == meant
 
 
@@ -50,7 +48,7 @@ def test_c17_a_mistyped_name_in_a_file_of_settings_is_recognised(
         ({"KEY_LAPTOP_RPM": "1", "MY_LLM_MODELS": "x"}, []),
     ],
 )
-def test_c17_the_environment_gets_a_hint_where_it_is_odd(
+def test_the_environment_gets_a_hint_where_it_is_odd(
     environ: dict[str, str], phrases: list[str]
 ) -> None:
     hints = environment_warnings(environ, "my-llm")
@@ -61,7 +59,7 @@ def test_c17_the_environment_gets_a_hint_where_it_is_odd(
         assert "canary" not in hint
 
 
-def test_c17_a_problem_says_that_the_environment_gave_the_value() -> None:
+def test_a_problem_says_that_the_environment_gave_the_value() -> None:
     error = SettingsError(("PORT: must be a number.", "HOST: must be an address."))
 
     assert with_origin(error, {"HOST": "x", "PORT": ""}).problems == (

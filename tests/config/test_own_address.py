@@ -88,7 +88,7 @@ def settings(base_url: str, **env: str) -> Settings:
 
 @pytest.mark.parametrize("base_url", OWN)
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "127.0.0.1", "localhost", "10.0.0.1,127.0.0.1"])
-def test_c12_the_own_address_is_refused_in_any_spelling(base_url: str, host: str) -> None:
+def test_the_own_address_is_refused_in_any_spelling(base_url: str, host: str) -> None:
     with pytest.raises(SettingsError) as caught:
         check_base_urls(settings(base_url, HOST=host), MACHINE)
 
@@ -97,13 +97,13 @@ def test_c12_the_own_address_is_refused_in_any_spelling(base_url: str, host: str
 
 
 @pytest.mark.parametrize("base_url", ODD)
-def test_c12_an_address_written_as_a_number_is_refused(base_url: str) -> None:
+def test_an_address_written_as_a_number_is_refused(base_url: str) -> None:
     with pytest.raises(SettingsError, match="OPENAI_BASE_URL: must give an address as four"):
         settings(base_url)
 
 
 @pytest.mark.parametrize("base_url", OTHERS)
-def test_c12_another_address_is_not_the_proxys(base_url: str) -> None:
+def test_another_address_is_not_the_proxys(base_url: str) -> None:
     check_base_urls(settings(base_url), MACHINE)
 
 
@@ -118,7 +118,7 @@ def test_c12_another_address_is_not_the_proxys(base_url: str) -> None:
         ("192.168.1.5", "http://[fd00::5]:9000/v1", False),
     ],
 )
-def test_c12_another_program_may_have_the_port_on_another_address(
+def test_another_program_may_have_the_port_on_another_address(
     host: str, base_url: str, *, is_own: bool
 ) -> None:
     found = settings(base_url, HOST=host)
@@ -132,12 +132,12 @@ def test_c12_another_program_may_have_the_port_on_another_address(
 @pytest.mark.parametrize(
     ("port", "base_url"), [("443", "https://localhost/v1"), ("80", "http://localhost")]
 )
-def test_c12_a_port_that_is_not_written_counts(port: str, base_url: str) -> None:
+def test_a_port_that_is_not_written_counts(port: str, base_url: str) -> None:
     with pytest.raises(SettingsError, match=f"port {port} of this machine"):
         check_base_urls(settings(base_url, PORT=port), MACHINE)
 
 
-def test_c12_every_upstream_is_looked_at() -> None:
+def test_every_upstream_is_looked_at() -> None:
     found = Settings.from_env(
         {
             "PROXY_API_KEYS": KEY,

@@ -52,17 +52,17 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("base_url", LOCAL)
-def test_c8_an_upstream_on_this_machine_or_network_is_called_directly(base_url: str) -> None:
+def test_an_upstream_on_this_machine_or_network_is_called_directly(base_url: str) -> None:
     assert choose_proxy(base_url, own=None, general=GENERAL, exempt=()) is None
 
 
 @pytest.mark.parametrize("base_url", ELSEWHERE)
-def test_c8_an_upstream_elsewhere_is_called_through_the_proxy(base_url: str) -> None:
+def test_an_upstream_elsewhere_is_called_through_the_proxy(base_url: str) -> None:
     assert choose_proxy(base_url, own=None, general=GENERAL, exempt=()) == GENERAL
 
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:11434/v1", "https://api.openai.com/v1"])
-def test_c8_an_upstreams_own_setting_wins(base_url: str) -> None:
+def test_an_upstreams_own_setting_wins(base_url: str) -> None:
     everything = exemptions("*")
     direct = OutboundProxy("direct", "OPENAI_PROXY")
 
@@ -71,7 +71,7 @@ def test_c8_an_upstreams_own_setting_wins(base_url: str) -> None:
 
 
 @pytest.mark.parametrize("base_url", [*LOCAL, *ELSEWHERE])
-def test_c8_without_a_proxy_there_is_none(base_url: str) -> None:
+def test_without_a_proxy_there_is_none(base_url: str) -> None:
     assert choose_proxy(base_url, own=None, general=None, exempt=()) is None
 
 
@@ -101,7 +101,7 @@ def test_c8_without_a_proxy_there_is_none(base_url: str) -> None:
         ("8.8.8.8:80", ["http://8.8.8.8/v1"], ["https://8.8.8.8/v1"]),
     ],
 )
-def test_c8_the_list_of_exemptions_is_read_as_no_proxy_is(
+def test_the_list_of_exemptions_is_read_as_no_proxy_is(
     entries: str, covered: list[str], others: list[str]
 ) -> None:
     exempt = exemptions(entries)
@@ -132,7 +132,7 @@ def test_an_upstreams_proxy_is_an_address_or_direct(text: str, value: str) -> No
     assert upstream_proxy(text) == value
 
 
-def test_c8_each_built_in_upstream_has_a_proxy_setting_too() -> None:
+def test_each_built_in_upstream_has_a_proxy_setting_too() -> None:
     settings = Settings.from_env(
         {
             "PROXY_API_KEYS": KEY,

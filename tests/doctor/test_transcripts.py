@@ -276,7 +276,7 @@ async def test_gemini_key_that_is_not_valid(tmp_path: Path) -> None:
     assert_golden("gemini_key_refused", found)
 
 
-async def test_c12_base_url_that_leads_to_this_proxy(tmp_path: Path) -> None:
+async def test_base_url_that_leads_to_this_proxy(tmp_path: Path) -> None:
     port = free_port()
     found = await transcript_of(
         tmp_path, PORT=str(port), OPENAI_BASE_URL=f"http://localhost:{port}/v1"

@@ -153,7 +153,7 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "A base URL that leads back to the proxy, over other servers",
                 "508 `loop_detected` after one round; it names the setting",
                 "server/test_loops.py",
-                "test_c12_a_call_that_comes_back_is_refused_at_once_with_its_setting",
+                "test_a_call_that_comes_back_is_refused_at_once_with_its_setting",
             ),
             Elsewhere(
                 "A wrong method",
@@ -194,7 +194,7 @@ ELSEWHERE: Final[tuple[tuple[str, tuple[Elsewhere, ...]], ...]] = (
                 "SIGHUP with a base URL that is the proxy's own address",
                 "nothing changes",
                 "test_lifecycle.py",
-                "test_c12_a_reload_refuses_a_base_url_that_leads_here",
+                "test_a_reload_refuses_a_base_url_that_leads_here",
             ),
             Elsewhere(
                 "The terminal that it was started from is closed",

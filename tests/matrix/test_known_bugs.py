@@ -49,7 +49,7 @@ def sent(exchange: Exchange) -> Json:
     return body
 
 
-def test_bug_01_numbers_of_an_upstreams_blocks_are_no_numbers_of_choices() -> None:
+def test_numbers_of_an_upstreams_blocks_are_no_numbers_of_choices() -> None:
     data = data_of("anthropic", BY_NAME["everything"])
     out = streamed(CLIENTS["chat"], "anthropic", BY_NAME["everything"], [data])
     lines = [line[6:] for line in out.splitlines() if line.startswith(b"data: {")]
@@ -62,9 +62,7 @@ def test_bug_01_numbers_of_an_upstreams_blocks_are_no_numbers_of_choices() -> No
 
 @in_every_cell
 @pytest.mark.parametrize("stream", [False, True])
-def test_bug_02_every_one_of_parallel_calls_is_passed(
-    client: str, upstream: str, stream: bool
-) -> None:
+def test_every_one_of_parallel_calls_is_passed(client: str, upstream: str, stream: bool) -> None:
     case, api = BY_NAME["parallel_calls"], CLIENTS[client]
     if stream:
         seen = api.read_stream(streamed(api, upstream, case, [data_of(upstream, case)]))
@@ -79,7 +77,7 @@ def test_bug_02_every_one_of_parallel_calls_is_passed(
 
 @in_every_cell
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
-def test_bug_03_an_end_without_content_is_an_answer_that_says_how_it_ended(
+def test_an_end_without_content_is_an_answer_that_says_how_it_ended(
     client: str, upstream: str, reason: Reason
 ) -> None:
     case, api = Case("nothing", (), reason), CLIENTS[client]
@@ -134,7 +132,7 @@ async def status_of(client: str, upstream: str, script: Script) -> tuple[int, by
 @pytest.mark.parametrize("client", CLIENTS)
 @on_every_upstream
 @pytest.mark.parametrize("is_event", [False, True])
-async def test_bug_04_a_refusal_before_the_first_word_is_a_status(
+async def test_a_refusal_before_the_first_word_is_a_status(
     client: str, upstream: str, is_event: bool
 ) -> None:
     told = json.dumps(OVERLOADED[upstream]).encode()
@@ -169,7 +167,7 @@ STRANGE: dict[str, Json] = {
 
 
 @pytest.mark.parametrize(("client", "upstream"), CELLS)
-def test_bug_05_no_field_is_an_error_of_our_own(client: str, upstream: str) -> None:
+def test_no_field_is_an_error_of_our_own(client: str, upstream: str) -> None:
     body = sent(asking(client, upstream, **STRANGE[client]))
 
     assert not {"reasoning_content", "container", "made_up", "context_management"} & body.keys()
@@ -177,9 +175,7 @@ def test_bug_05_no_field_is_an_error_of_our_own(client: str, upstream: str) -> N
 
 @in_every_cell
 @pytest.mark.parametrize("name", ["error_in_stream", "cut_stream"])
-def test_bug_06_an_error_within_a_stream_is_never_silence(
-    client: str, upstream: str, name: str
-) -> None:
+def test_an_error_within_a_stream_is_never_silence(client: str, upstream: str, name: str) -> None:
     case, api = BY_NAME[name], CLIENTS[client]
 
     check(api.read_stream(streamed(api, upstream, case, [data_of(upstream, case)])), case)
@@ -188,7 +184,7 @@ def test_bug_06_an_error_within_a_stream_is_never_silence(
     assert nothing.error is not None
 
 
-def test_bug_07_a_clients_own_thinking_budget_is_never_replaced() -> None:
+def test_a_clients_own_thinking_budget_is_never_replaced() -> None:
     thinking = {"type": "enabled", "budget_tokens": 5000}
     google = {"generationConfig": {"thinkingConfig": {"thinkingBudget": 5000}}}
 
@@ -206,7 +202,7 @@ def test_bug_07_a_clients_own_thinking_budget_is_never_replaced() -> None:
 
 
 @on_every_upstream
-def test_bug_08_no_cache_key_is_made_up(upstream: str) -> None:
+def test_no_cache_key_is_made_up(upstream: str) -> None:
     bodies = [sent(asking("responses", upstream)) for _ in range(2)]
 
     assert bodies[0] == bodies[1]
@@ -214,7 +210,7 @@ def test_bug_08_no_cache_key_is_made_up(upstream: str) -> None:
 
 
 @on_every_upstream
-def test_bug_09_what_streams_number_may_come_back_in_a_history(upstream: str) -> None:
+def test_what_streams_number_may_come_back_in_a_history(upstream: str) -> None:
     """Frameworks keep the ``index`` of a block, or of a call, in what they send back."""
     tool: Json = {"type": "tool_use", "id": "call_1", "name": "get_weather", "input": {}}
     result: Json = {"type": "tool_result", "tool_use_id": "call_1", "content": "sunny"}
@@ -245,7 +241,7 @@ def test_bug_09_what_streams_number_may_come_back_in_a_history(upstream: str) ->
 
 
 @pytest.mark.parametrize("upstream", ["chat", "gemini"])
-def test_bug_09_no_block_of_a_message_has_a_number(upstream: str) -> None:
+def test_no_block_of_a_message_has_a_number(upstream: str) -> None:
     exchange = exchange_for(upstream, call_of(CLIENTS["messages"], BY_NAME["text"], stream=False))
     assert len(exchange.requests) == 1
     exchange.translate_reply(data_of(upstream, BY_NAME["everything"], stream=False))
@@ -254,7 +250,7 @@ def test_bug_09_no_block_of_a_message_has_a_number(upstream: str) -> None:
 
 
 @in_every_cell
-def test_bug_10_a_piece_is_out_before_the_next_one_comes(client: str, upstream: str) -> None:
+def test_a_piece_is_out_before_the_next_one_comes(client: str, upstream: str) -> None:
     case, api = Case("long", (("text", "first half, second half"),), "stop"), CLIENTS[client]
     call = call_of(api, case, stream=True)
     exchange = exchange_for(upstream, call)

@@ -59,7 +59,7 @@ def test_a_core_dump_is_forbidden() -> None:
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
 
 
-def test_c18_where_there_is_no_limit_there_is_nothing_to_do(
+def test_where_there_is_no_limit_there_is_nothing_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(file_limit, "resource", None)
@@ -70,7 +70,7 @@ def test_c18_where_there_is_no_limit_there_is_nothing_to_do(
 
 
 @pytest.mark.slow
-def test_c18_every_module_is_imported_without_posix_modules_and_windows_is_sent_to_wsl() -> None:
+def test_every_module_is_imported_without_posix_modules_and_windows_is_sent_to_wsl() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT], cwd=ROOT, capture_output=True, text=True, check=False
     )

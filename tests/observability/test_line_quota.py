@@ -7,7 +7,7 @@ import pytest
 from jarvis_proxy.observability.line_quota import LineQuota, summary
 
 
-def test_d11_ten_lines_a_second_pass_and_others_are_counted_by_kind() -> None:
+def test_ten_lines_a_second_pass_and_others_are_counted_by_kind() -> None:
     quota = LineQuota()
     kinds = ["401"] * 12 + ["400"] * 3
     taken = [quota.take(kind, 5.0 + n / 100) for n, kind in enumerate(kinds)]
@@ -17,7 +17,7 @@ def test_d11_ten_lines_a_second_pass_and_others_are_counted_by_kind() -> None:
     assert all(counts is taken[10] for counts in taken[11:])
 
 
-def test_d11_the_first_line_left_out_is_alone_so_that_one_summary_is_written() -> None:
+def test_the_first_line_left_out_is_alone_so_that_one_summary_is_written() -> None:
     quota = LineQuota(most=0)
 
     assert [dict(quota.take("a", n / 4) or {}) for n in range(6)] == [
@@ -30,7 +30,7 @@ def test_d11_the_first_line_left_out_is_alone_so_that_one_summary_is_written() -
     ]
 
 
-def test_d11_counts_of_a_second_are_complete_when_it_is_over() -> None:
+def test_counts_of_a_second_are_complete_when_it_is_over() -> None:
     quota = LineQuota(most=1)
     quota.take("a", 1.0)
     first = quota.take("a", 1.9)
@@ -40,7 +40,7 @@ def test_d11_counts_of_a_second_are_complete_when_it_is_over() -> None:
     assert first == Counter({"a": 1})
 
 
-def test_d11_kinds_without_end_take_no_memory_without_end() -> None:
+def test_kinds_without_end_take_no_memory_without_end() -> None:
     quota = LineQuota(most=0)
     counts = [quota.take(f"kind {n}", 1.0) for n in range(1000)][-1]
 
@@ -61,7 +61,7 @@ def test_d11_kinds_without_end_take_no_memory_without_end() -> None:
         ({"tls": 1}, "1 line about callers without a valid key left out (tls: 1)"),
     ],
 )
-def test_d11_a_summary_is_one_line_with_the_most_frequent_kind_first(
+def test_a_summary_is_one_line_with_the_most_frequent_kind_first(
     counts: dict[str, int], line: str
 ) -> None:
     assert summary(Counter(counts)) == line

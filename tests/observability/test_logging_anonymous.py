@@ -38,7 +38,7 @@ def left_out(lines: list[str]) -> tuple[int, Counter[str]]:
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_d11_calls_without_a_key_are_ten_lines_a_second_and_one(log_format: LogFormat) -> None:
+def test_calls_without_a_key_are_ten_lines_a_second_and_one(log_format: LogFormat) -> None:
     def write(writer: ThreadedLineWriter) -> None:
         log = install_handler(writer, log_format, "info")
         for _ in range(1000):
@@ -59,7 +59,7 @@ def test_d11_calls_without_a_key_are_ten_lines_a_second_and_one(log_format: LogF
         assert all(json.loads(line) for line in lines)
 
 
-def test_d11_a_summary_comes_although_nothing_follows() -> None:
+def test_a_summary_comes_although_nothing_follows() -> None:
     stream = io.StringIO()
     writer = ThreadedLineWriter(stream)
     log = AccessLog(writer, "text", 20)
@@ -74,7 +74,7 @@ def test_d11_a_summary_comes_although_nothing_follows() -> None:
     assert stream.getvalue().count("\n") == 11
 
 
-def test_d11_lines_below_the_level_are_not_counted() -> None:
+def test_lines_below_the_level_are_not_counted() -> None:
     def write(writer: ThreadedLineWriter) -> None:
         log = AccessLog(writer, "text", logging.WARNING)
         for _ in range(100):
@@ -83,7 +83,7 @@ def test_d11_lines_below_the_level_are_not_counted() -> None:
     assert logged(write) == []
 
 
-def test_d11_lines_of_libraries_are_limited_too() -> None:
+def test_lines_of_libraries_are_limited_too() -> None:
     def speak() -> None:
         for _ in range(100):
             fail()
@@ -115,7 +115,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("kind", STRANGERS)
-async def test_d11_unauthenticated_callers_cannot_fill_the_log(kind: str) -> None:
+async def test_unauthenticated_callers_cannot_fill_the_log(kind: str) -> None:
     """Many clients send it, each on its own connection."""
     env = {
         "ADMIN_KEY": "admin-key-0123456789",

@@ -300,7 +300,7 @@ FAR = "99999999999999999"
 @pytest.mark.parametrize("field", ["requests", "tokens"])
 @pytest.mark.parametrize("level", ["-1e300", "-inf", "nan", "1e300", "x", ""])
 @pytest.mark.parametrize("at", [FAR, "nan", "-1e300", "0", "x"])
-async def test_d14_no_bucket_of_a_store_shuts_a_key_out_for_ever(
+async def test_no_bucket_of_a_store_shuts_a_key_out_for_ever(
     two: tuple[Process, Process], store: Redis, field: str, level: str, at: str
 ) -> None:
     await store.hset("jarvis:limit:laptop", mapping={field: level, f"{field}_at": at})
@@ -318,7 +318,7 @@ async def test_d14_no_bucket_of_a_store_shuts_a_key_out_for_ever(
     assert 0 < await store.pttl("jarvis:limit:laptop") <= (DAY + 600) * 1000
 
 
-async def test_d14_calls_that_a_store_says_will_last_for_ever_are_forgotten(
+async def test_calls_that_a_store_says_will_last_for_ever_are_forgotten(
     two: tuple[Process, Process], store: Redis
 ) -> None:
     await store.zadd("jarvis:calls:laptop", {f"ghost{number}": float(FAR) for number in range(5)})

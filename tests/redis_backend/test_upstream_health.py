@@ -107,7 +107,7 @@ async def test_circuit_is_open_in_all_processes_until_one_gets_an_answer(
     assert isinstance(one.admit(), CallPermit)
 
 
-async def test_d6_circuit_of_one_model_is_open_in_all_processes(
+async def test_circuit_of_one_model_is_open_in_all_processes(
     two: tuple[Process, Process],
 ) -> None:
     one, other = two
@@ -119,7 +119,7 @@ async def test_d6_circuit_of_one_model_is_open_in_all_processes(
     assert isinstance(other.admit("o3"), CallPermit)
 
 
-async def test_d6_key_quarantined_by_one_client_stays_usable_for_others_everywhere(
+async def test_key_quarantined_by_one_client_stays_usable_for_others_everywhere(
     two: tuple[Process, Process],
 ) -> None:
     one, other = two
@@ -142,7 +142,7 @@ FAR: Final = 1e300
 @pytest.mark.parametrize("model", ["", MODEL])
 @pytest.mark.parametrize("key", [True, False], ids=["key", "breaker"])
 @pytest.mark.parametrize("moment", ["*", "99999999999999-1"], ids=["now", "from-the-future"])
-async def test_d14_what_a_store_says_is_bounded_as_ones_own_would_be(
+async def test_what_a_store_says_is_bounded_as_ones_own_would_be(
     two: tuple[Process, Process], store: Redis, rest: float, model: str, key: bool, moment: str
 ) -> None:
     process = two[0]
@@ -156,7 +156,7 @@ async def test_d14_what_a_store_says_is_bounded_as_ones_own_would_be(
     assert isinstance(held, CallPermit) or held <= 120
 
 
-async def test_d14_a_store_cannot_fill_the_memory(
+async def test_a_store_cannot_fill_the_memory(
     two: tuple[Process, Process], store: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_MAX_EVENTS", 50)

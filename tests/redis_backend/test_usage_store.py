@@ -177,7 +177,7 @@ FIELD = "laptop openai/gpt-4o"
         ("calls", str(2**62), 2**53),
     ],
 )
-async def test_d14_what_a_store_says_of_usage_is_bounded_as_calls_would_be(
+async def test_what_a_store_says_of_usage_is_bounded_as_calls_would_be(
     two: tuple[Process, Process], store: Redis, name: str, value: str, expected: int
 ) -> None:
     assert await two[0].usage.add([row(calls=2), row(key="phone")])
@@ -189,7 +189,7 @@ async def test_d14_what_a_store_says_of_usage_is_bounded_as_calls_would_be(
 
 
 @pytest.mark.parametrize("value", ["x", str(2**63 - 1), "1.5"])
-async def test_d14_sums_continue_if_the_store_holds_foreign_data(
+async def test_sums_continue_if_the_store_holds_foreign_data(
     two: tuple[Process, Process], store: Redis, value: str
 ) -> None:
     await store.hset(HASH, f"calls {FIELD}", value)

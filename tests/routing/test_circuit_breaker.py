@@ -68,7 +68,7 @@ def test_slow_failures_and_good_answers_hold_no_one_off() -> None:
         "a-third-after-two",
     ],
 )
-def test_d6_circuit_opens_only_for_clients_whose_own_calls_failed(
+def test_circuit_opens_only_for_clients_whose_own_calls_failed(
     failed: tuple[str, ...], held: set[str]
 ) -> None:
     breaker = CircuitBreaker()
@@ -79,7 +79,7 @@ def test_d6_circuit_opens_only_for_clients_whose_own_calls_failed(
     } == held
 
 
-def test_d6_what_no_request_can_cause_is_proven_by_one_client() -> None:
+def test_what_no_request_can_cause_is_proven_by_one_client() -> None:
     breaker = CircuitBreaker()
     for _ in range(5):
         breaker.failed(A, 0.0, proven=True)
@@ -89,7 +89,7 @@ def test_d6_what_no_request_can_cause_is_proven_by_one_client() -> None:
     assert breaker.seconds_until_allowed(B, 1.0) == 10.0
 
 
-def test_d6_old_failures_do_not_count_against_others() -> None:
+def test_old_failures_do_not_count_against_others() -> None:
     breaker = CircuitBreaker()
     fail(breaker, (A,) * 5)
     fail(breaker, (B, B), now=60.0)
@@ -97,7 +97,7 @@ def test_d6_old_failures_do_not_count_against_others() -> None:
     assert breaker.seconds_until_allowed(B, 60.0) is None
 
 
-def test_d6_an_answer_to_another_client_lets_all_in_again() -> None:
+def test_an_answer_to_another_client_lets_all_in_again() -> None:
     breaker = CircuitBreaker()
     fail(breaker, (A, B, A, B, A))
     assert breaker.seconds_until_allowed(C, 1.0) is None
@@ -129,7 +129,7 @@ def test_one_call_probes_and_each_failure_doubles_the_pause() -> None:
     assert not breaker.is_open(now)
 
 
-def test_d6_anothers_failed_probe_does_not_lengthen_ones_pause() -> None:
+def test_anothers_failed_probe_does_not_lengthen_ones_pause() -> None:
     breaker = CircuitBreaker()
     fail(breaker, (A, B, A, B, A))
     breaker.start_call(A)
@@ -188,7 +188,7 @@ def test_good_answer_is_reported_only_if_the_circuit_was_open() -> None:
     assert changes == [(A, 10.0), ("", None)]
 
 
-def test_c13_answers_of_500_count_for_their_model_only() -> None:
+def test_answers_of_500_count_for_their_model_only() -> None:
     breakers = CircuitBreakers()
     for _ in range(5):
         ticket(breakers).failed(0.0)
@@ -200,7 +200,7 @@ def test_c13_answers_of_500_count_for_their_model_only() -> None:
 
 
 @pytest.mark.parametrize("kind", ["unreachable", "unanswered"])
-def test_c13_connect_failures_and_timeouts_count_for_the_upstream(kind: str) -> None:
+def test_connect_failures_and_timeouts_count_for_the_upstream(kind: str) -> None:
     breakers = CircuitBreakers()
     for number in range(5):
         getattr(ticket(breakers, model=f"m{number}"), kind)(0.0)
@@ -209,7 +209,7 @@ def test_c13_connect_failures_and_timeouts_count_for_the_upstream(kind: str) -> 
     assert (breakers.is_upstream_open(1.0), breakers.open_models(1.0)) == (True, 0)
 
 
-def test_c13_an_answer_of_500_shows_that_the_upstream_is_reached() -> None:
+def test_an_answer_of_500_shows_that_the_upstream_is_reached() -> None:
     breakers = CircuitBreakers()
     for _ in range(5):
         ticket(breakers).unreachable(0.0)
@@ -254,14 +254,14 @@ def test_a_failed_probe_of_the_upstream_doubles_its_pause() -> None:
 
 
 @pytest.mark.slow
-def test_d6_names_of_models_and_clients_do_not_pile_up() -> None:
+def test_names_of_models_and_clients_do_not_pile_up() -> None:
     breakers = CircuitBreakers()
     for number in range(3000):
         ticket(breakers, model=f"m{number}").failed(0.0)
     assert len(breakers) <= 256
 
 
-def test_d6_of_many_clients_the_oldest_is_forgotten() -> None:
+def test_of_many_clients_the_oldest_is_forgotten() -> None:
     breakers = CircuitBreakers()
     breakers.apply_remote(MODEL, A, 50.0)
     for number in range(255):

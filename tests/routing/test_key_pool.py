@@ -62,7 +62,7 @@ def test_with_all_in_quarantine_the_one_that_failed_longest_ago_is_used() -> Non
     assert pool.pick("m", 4.0, frozenset({1})) is None
 
 
-def test_d6_keys_quarantined_by_one_client_stay_usable_for_another() -> None:
+def test_keys_quarantined_by_one_client_stay_usable_for_another() -> None:
     pool = KeyPool(["a", "b", "c"])
     for index in range(3):
         pool.quarantine(index, "m", float(index), Quarantine(900.0), client=A)
@@ -79,7 +79,7 @@ def test_d6_keys_quarantined_by_one_client_stay_usable_for_another() -> None:
     [(REFUSED, A), (Quarantine(900.0), B), (Quarantine(900.0), "")],
     ids=["proven", "met-by-both", "cause-unknown"],
 )
-def test_d6_proven_quarantine_applies_to_all_clients(rest: Quarantine, client: str) -> None:
+def test_proven_quarantine_applies_to_all_clients(rest: Quarantine, client: str) -> None:
     pool = KeyPool(["a", "b"])
     pool.quarantine(1, "m", 0.0, Quarantine(900.0), client=A)
     pool.quarantine(1, "m", 1.0, rest, client=client)
@@ -87,7 +87,7 @@ def test_d6_proven_quarantine_applies_to_all_clients(rest: Quarantine, client: s
     assert pool.pick("m", 2.0, frozenset({0}), client="carol") is None
 
 
-def test_d6_names_of_models_do_not_pile_up() -> None:
+def test_names_of_models_do_not_pile_up() -> None:
     pool = KeyPool(["a", "b"])
     for number in range(257):
         pool.quarantine(0, f"m{number}", 0.0, Quarantine(3600.0), client=A)

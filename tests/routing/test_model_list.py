@@ -439,14 +439,14 @@ def test_any_bytes_give_a_list_or_a_502(parse: Callable[[bytes], object], body: 
 @pytest.mark.parametrize(
     "parse", [parse_openai_models, parse_gemini_models], ids=["openai", "gemini"]
 )
-def test_d12_list_of_very_many_values_is_none(parse: Callable[[bytes], object]) -> None:
+def test_list_of_very_many_values_is_none(parse: Callable[[bytes], object]) -> None:
     for start in (b'{"data":[', b'{"models":['):
         with pytest.raises(ProxyError) as caught:
             parse(start + b"{}," * 500_000 + b"{}]}")
         assert caught.value.code == "upstream_bad_response"
 
 
-def test_d12_an_upstream_lists_a_bounded_number_of_models() -> None:
+def test_an_upstream_lists_a_bounded_number_of_models() -> None:
     catalog = ModelList({}, {})
     catalog.update("openai", (ModelEntry(f"m{number}") for number in range(50_000)))
 

@@ -111,7 +111,7 @@ def test_an_open_breaker_says_when_to_come_back_a_minute_at_most() -> None:
     assert upstream_unavailable(5.0).code == "upstream_unavailable"
 
 
-def test_d6_retries_of_one_client_leave_one_for_each_other() -> None:
+def test_retries_of_one_client_leave_one_for_each_other() -> None:
     budget = RetryBudget()
     for _ in range(5):
         budget.acquire(1, "alice")

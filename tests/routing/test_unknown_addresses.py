@@ -32,7 +32,7 @@ from jarvis_proxy.routing.unknown_addresses import hint
         "/v1/chat/completions/chatcmpl-9/messages",
     ],
 )
-def test_a9_what_openai_serves_needs_the_setting(path: str) -> None:
+def test_what_openai_serves_needs_the_setting(path: str) -> None:
     assert "PASSTHROUGH=all" in hint(path)
 
 
@@ -66,7 +66,7 @@ def test_calls_over_webrtc_have_a_websocket_instead(path: str) -> None:
         ("/api/version", "Ollama"),
     ],
 )
-def test_a9_the_api_that_is_meant_is_named(path: str, api: str) -> None:
+def test_the_api_that_is_meant_is_named(path: str, api: str) -> None:
     said = hint(path)
 
     assert f"{api}'s API" in said
@@ -90,7 +90,7 @@ def test_a9_the_api_that_is_meant_is_named(path: str, api: str) -> None:
         ("", "/v1/models"),
     ],
 )
-def test_a9_a_misspelled_one_has_the_nearest(path: str, expected: str) -> None:
+def test_a_misspelled_one_has_the_nearest(path: str, expected: str) -> None:
     assert f"The nearest is {expected}" in hint(path)
 
 

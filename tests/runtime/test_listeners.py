@@ -123,7 +123,7 @@ async def test_ipv6_is_bound_by_itself() -> None:
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-async def test_c17_the_wildcard_of_ipv6_listens_for_ipv4_too() -> None:
+async def test_the_wildcard_of_ipv6_listens_for_ipv4_too() -> None:
     port = free_port()
     sockets = await bind(["::"], port)
     try:
@@ -147,7 +147,7 @@ async def test_c17_the_wildcard_of_ipv6_listens_for_ipv4_too() -> None:
     ids=lambda hosts: ",".join(hosts),
 )
 @pytest.mark.parametrize("reuseport_count", [0, 2])
-async def test_c17_each_of_several_hosts_is_listened_on_once(
+async def test_each_of_several_hosts_is_listened_on_once(
     hosts: list[str], expected: list[str], reuseport_count: int
 ) -> None:
     sockets = await bind(hosts, free_port(), reuseport_count)
@@ -160,7 +160,7 @@ async def test_c17_each_of_several_hosts_is_listened_on_once(
 
 
 @pytest.mark.parametrize("wrong", ["192.0.2.1", "no.such.host.invalid"])
-async def test_c17_one_host_that_cannot_be_had_is_named_and_leaves_nothing_open(wrong: str) -> None:
+async def test_one_host_that_cannot_be_had_is_named_and_leaves_nothing_open(wrong: str) -> None:
     open_files = []
     for _ in range(2):  # the first lookup of a process leaves a socket of the resolver's
         with pytest.raises(OSError, match=r"assign|not known|resolution") as caught:

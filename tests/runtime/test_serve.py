@@ -140,7 +140,7 @@ async def test_the_log_says_where_the_live_page_is_if_there_is_one() -> None:
         ({"TRUSTED_PROXIES": "127.0.0.1", "METRICS_KEY": "m" * 16}, False),
     ],
 )
-async def test_d8_the_log_says_that_metrics_want_a_key_that_is_not_set(
+async def test_the_log_says_that_metrics_want_a_key_that_is_not_set(
     env: dict[str, str], is_closed: bool
 ) -> None:
     async with serving(None, **env) as running:

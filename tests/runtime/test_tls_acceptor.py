@@ -135,7 +135,7 @@ async def closed(reader: asyncio.StreamReader) -> bool:
 @pytest.mark.parametrize(
     ("limits", "reason"), [({"per_network": 3}, "network"), ({"total": 3}, "total")]
 )
-def test_d5_silent_connections_are_held_to_the_limits(
+def test_silent_connections_are_held_to_the_limits(
     run: Loop, tmp_path: Path, limits: dict[str, int], reason: str
 ) -> None:
     async def scenario() -> None:
@@ -153,7 +153,7 @@ def test_d5_silent_connections_are_held_to_the_limits(
     run(scenario())
 
 
-def test_d5_a_handshake_that_does_not_end_gives_its_place_back(run: Loop, tmp_path: Path) -> None:
+def test_a_handshake_that_does_not_end_gives_its_place_back(run: Loop, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serving(tmp_path, handshake=0.3, per_network=2) as served:
             silent = [await served.silent() for _ in range(2)]
@@ -165,7 +165,7 @@ def test_d5_a_handshake_that_does_not_end_gives_its_place_back(run: Loop, tmp_pa
     run(scenario())
 
 
-def test_d5_dripping_does_not_make_a_handshake_longer(run: Loop, tmp_path: Path) -> None:
+def test_dripping_does_not_make_a_handshake_longer(run: Loop, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serving(tmp_path, handshake=0.5) as served:
             reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -183,7 +183,7 @@ def test_d5_dripping_does_not_make_a_handshake_longer(run: Loop, tmp_path: Path)
     run(scenario())
 
 
-def test_d5_a_connection_counts_once_until_it_is_closed(run: Loop, tmp_path: Path) -> None:
+def test_a_connection_counts_once_until_it_is_closed(run: Loop, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serving(tmp_path, total=1) as served:
             for _ in range(3):
@@ -232,7 +232,7 @@ FAILURES: dict[str, Callable[[int], Awaitable[None]]] = {
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_d5_a_handshake_that_fails_gives_its_place_back(
+def test_a_handshake_that_fails_gives_its_place_back(
     run: Loop, tmp_path: Path, failure: str, log: io.StringIO
 ) -> None:
     """And a hundred of them are a few lines in the log."""
@@ -254,7 +254,7 @@ def test_d5_a_handshake_that_fails_gives_its_place_back(
     assert "internal" not in text
 
 
-def test_d5_a_handshake_in_progress_may_end_after_the_site_has_stopped(
+def test_a_handshake_in_progress_may_end_after_the_site_has_stopped(
     run: Loop, tmp_path: Path
 ) -> None:
     async def scenario() -> None:
@@ -274,7 +274,7 @@ def test_d5_a_handshake_in_progress_may_end_after_the_site_has_stopped(
     run(scenario())
 
 
-async def test_d5_accepting_goes_on_after_descriptors_had_run_out(
+async def test_accepting_goes_on_after_descriptors_had_run_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls, "_ACCEPT_PAUSE", 0.01)
@@ -296,11 +296,11 @@ async def test_d5_accepting_goes_on_after_descriptors_had_run_out(
     assert failures == []
 
 
-def test_d5_a_handshake_has_five_seconds() -> None:
+def test_a_handshake_has_five_seconds() -> None:
     assert inspect.signature(TlsBoundedSite).parameters["handshake_timeout"].default == 5.0
 
 
-def test_d5_a_drain_waits_for_handshakes(run: Loop, tmp_path: Path) -> None:
+def test_a_drain_waits_for_handshakes(run: Loop, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serving(tmp_path) as served:
             left: list[int] = []

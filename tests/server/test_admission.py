@@ -248,7 +248,7 @@ def request_with(*keys: str, forwarded: str = "") -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-async def test_d7_each_of_four_keys_counts_and_the_fifth_is_not_looked_at() -> None:
+async def test_each_of_four_keys_counts_and_the_fifth_is_not_looked_at() -> None:
     async with running_proxy() as proxy:
         async with connect(proxy.port) as connection:
             await connection.send(request_with("a", "b", "c", "d", KEY))
@@ -274,7 +274,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_d7_who_guesses_on_waits_and_loses_the_connection(place: str) -> None:
+async def test_who_guesses_on_waits_and_loses_the_connection(place: str) -> None:
     env = {"ADMIN_KEY": "admin-key-0123456789", "METRICS_KEY": "metrics-key-0123456789"}
     request = f"GET {PLACES[place]} HTTP/1.1\r\nHost: h\r\nVia: x\r\napi-key: no\r\n\r\n".encode()
     async with running_proxy(**env) as proxy, connect(proxy.port) as connection:
@@ -296,7 +296,7 @@ async def test_d7_who_guesses_on_waits_and_loses_the_connection(place: str) -> N
 
 
 @pytest.mark.parametrize("forwarded", ["", "192.0.2.7", "2001:db8::7"])
-async def test_d7_a_valid_key_is_never_held_back(forwarded: str) -> None:
+async def test_a_valid_key_is_never_held_back(forwarded: str) -> None:
     """Not from the address that guesses, nor while as many guesses wait as may."""
     async with (
         running_proxy(TRUSTED_PROXIES="127.0.0.1", MAX_CONNECTIONS="40") as proxy,
@@ -323,7 +323,7 @@ async def test_d7_a_valid_key_is_never_held_back(forwarded: str) -> None:
     assert [response.status for response in late] == [429] * 10
 
 
-async def test_d7_the_networks_of_one_prefix_are_slowed_together() -> None:
+async def test_the_networks_of_one_prefix_are_slowed_together() -> None:
     async with running_proxy(TRUSTED_PROXIES="127.0.0.1") as proxy:
         guard = proxy.context.admission
         guard.clock = lambda: 1000.0
@@ -336,7 +336,7 @@ async def test_d7_the_networks_of_one_prefix_are_slowed_together() -> None:
     assert statuses == [401] * 50 + [429]
 
 
-async def test_d7_a_guesser_who_leaves_gives_the_place_back() -> None:
+async def test_a_guesser_who_leaves_gives_the_place_back() -> None:
     async with running_proxy() as proxy:
         for _ in range(10):
             await refused(proxy)

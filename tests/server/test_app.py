@@ -207,7 +207,7 @@ async def test_connect_timeout_and_outbound_proxy_reach_the_transports() -> None
 
 
 @pytest.mark.parametrize("body", [{"model": "gpt-4o"}, {"model": "near/m"}], ids=["far", "near"])
-async def test_c8_the_outbound_proxy_does_not_catch_an_upstream_on_loopback(
+async def test_the_outbound_proxy_does_not_catch_an_upstream_on_loopback(
     body: dict[str, object],
 ) -> None:
     outbound, near = RawUpstream(_refuse), RawUpstream(_refuse)
@@ -229,7 +229,7 @@ async def test_c8_the_outbound_proxy_does_not_catch_an_upstream_on_loopback(
     assert asked == [expected if body["model"] == "near/m" else f"http://api.test{expected}"]
 
 
-async def test_c8_an_upstream_has_an_outbound_proxy_of_its_own() -> None:
+async def test_an_upstream_has_an_outbound_proxy_of_its_own() -> None:
     outbound = RawUpstream(_refuse)
     async with (
         outbound.running(),

@@ -36,7 +36,7 @@ async def test_small_jobs_run_at_once(offload: Offload) -> None:
     assert await offload.run(SMALL, "a", threading.current_thread) is threading.main_thread()
 
 
-async def test_d2_large_jobs_leave_the_loop_free(offload: Offload) -> None:
+async def test_large_jobs_leave_the_loop_free(offload: Offload) -> None:
     job = HeldJob()
     running = asyncio.create_task(offload.run(LARGE, "a", job))
     await eventually(job.has_begun.is_set)
@@ -54,7 +54,7 @@ async def test_errors_come_back(offload: Offload) -> None:
         await offload.run(LARGE, "a", fail)
 
 
-async def test_d2_clients_take_turns(offload: Offload) -> None:
+async def test_clients_take_turns(offload: Offload) -> None:
     order: list[str] = []
     free = threading.Event()
 
@@ -176,7 +176,7 @@ async def _fail(moment: asyncio.Future[None]) -> None:
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_d17_a_cancellation_that_coincides_with_a_failure_is_never_lost(
+async def test_a_cancellation_that_coincides_with_a_failure_is_never_lost(
     turns: int,
 ) -> None:
     moment: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -198,7 +198,7 @@ async def test_d17_a_cancellation_that_coincides_with_a_failure_is_never_lost(
     assert asked or isinstance(call.exception(), ProxyError)
 
 
-async def test_d17_jobs_that_fail_end_the_others_and_nothing_is_left_running() -> None:
+async def test_jobs_that_fail_end_the_others_and_nothing_is_left_running() -> None:
     moment: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     before = asyncio.all_tasks()
     moment.set_result(None)
@@ -208,7 +208,7 @@ async def test_d17_jobs_that_fail_end_the_others_and_nothing_is_left_running() -
     assert asyncio.all_tasks() == before
 
 
-async def test_d17_a_cancelled_call_leaves_no_job_behind() -> None:
+async def test_a_cancelled_call_leaves_no_job_behind() -> None:
     before = asyncio.all_tasks()
     calls = [asyncio.create_task(gather_first_error([asyncio.Event().wait() for _ in range(3)]))]
     await eventually(lambda: len(asyncio.all_tasks() - before) == 4)

@@ -94,7 +94,7 @@ async def test_without_cors_options_is_a_method_like_others() -> None:
         ("/v1beta/models/m:generateContent", "x-goog-api-key, x-goog-api-client, content-type"),
     ],
 )
-async def test_h13_p10_browsers_may_send_the_headers_of_each_api_and_read_its_ids(
+async def test_browsers_may_send_the_headers_of_each_api_and_read_its_ids(
     path: str, asked: str
 ) -> None:
     async with running_proxy() as proxy:

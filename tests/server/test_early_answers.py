@@ -95,9 +95,9 @@ async def upload(proxy: Proxy, kind: str, *, slowly: bool = False) -> tuple[int,
 
 @pytest.mark.parametrize("then", ["reads on", "stops reading", "closes"])
 @pytest.mark.parametrize("kind", ["form", "chunked", "put", "json"])
-@pytest.mark.parametrize("slowly", [False, True], ids=["c7-fast", "c7-slow"])
+@pytest.mark.parametrize("slowly", [False, True], ids=["fast", "slow"])
 @pytest.mark.parametrize("status", [413, 200])
-async def test_c7_the_upstreams_early_answer_arrives(
+async def test_the_upstreams_early_answer_arrives(
     then: str, kind: str, slowly: bool, status: int
 ) -> None:
     async with (
@@ -114,7 +114,7 @@ async def test_c7_the_upstreams_early_answer_arrives(
 
 
 @pytest.mark.parametrize("kind", ["form", "chunked", "json"])
-async def test_c7_the_proxys_own_early_refusal_arrives_too(kind: str) -> None:
+async def test_the_proxys_own_early_refusal_arrives_too(kind: str) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(b"{}")  # it would, had it the whole body
 
@@ -127,7 +127,7 @@ async def test_c7_the_proxys_own_early_refusal_arrives_too(kind: str) -> None:
     assert "error aiohttp" not in log
 
 
-async def test_c7_a_client_that_never_ends_its_upload_is_not_waited_for(
+async def test_a_client_that_never_ends_its_upload_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It has the answer; what it still sends is read and dropped for a while, not for ever."""

@@ -68,7 +68,7 @@ def last(dialect: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "gemini-2.5-flash"])
-async def test_d12_event_that_is_not_whole_counts_until_it_is(name: str) -> None:
+async def test_event_that_is_not_whole_counts_until_it_is(name: str) -> None:
     go_on = asyncio.Event()
     large = event(name, "x" * MIB)
 
@@ -92,7 +92,7 @@ async def test_d12_event_that_is_not_whole_counts_until_it_is(name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "gemini-2.5-flash"])
-async def test_d12_event_for_which_there_is_no_memory_ends_the_stream_with_an_error(
+async def test_event_for_which_there_is_no_memory_ends_the_stream_with_an_error(
     name: str,
 ) -> None:
     async def play(peer: Peer, request: Received) -> None:
@@ -115,7 +115,7 @@ async def test_d12_event_for_which_there_is_no_memory_ends_the_stream_with_an_er
     assert "outcome=refused" in log
 
 
-async def test_d12_events_of_several_calls_count_together() -> None:
+async def test_events_of_several_calls_count_together() -> None:
     """Each is far below the limit of one event."""
 
     async def play(peer: Peer, request: Received) -> None:
@@ -140,7 +140,7 @@ async def test_d12_events_of_several_calls_count_together() -> None:
     assert all(b'"code":"overloaded"' in task.result().body for task in done)
 
 
-async def test_d12_before_the_first_byte_there_is_a_status() -> None:
+async def test_before_the_first_byte_there_is_a_status() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head()
         with contextlib.suppress(ConnectionError):
@@ -156,7 +156,7 @@ async def test_d12_before_the_first_byte_there_is_a_status() -> None:
     assert len(upstream.received) == 1
 
 
-async def test_d12_what_waits_for_a_slow_reader_counts() -> None:
+async def test_what_waits_for_a_slow_reader_counts() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head()
         await peer.chunk(chat_chunk("x" * 16 * MIB))
@@ -177,7 +177,7 @@ async def test_d12_what_waits_for_a_slow_reader_counts() -> None:
     assert response.body.endswith(b"data: [DONE]\n\n")
 
 
-async def test_d12_a_response_counts_what_its_last_event_repeats() -> None:
+async def test_a_response_counts_what_its_last_event_repeats() -> None:
     go_on = asyncio.Event()
 
     async def play(peer: Peer, request: Received) -> None:
@@ -202,7 +202,7 @@ async def test_d12_a_response_counts_what_its_last_event_repeats() -> None:
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("name", ["gpt-4o", "gemini-2.5-flash"])
-async def test_d12_whole_answer_counts_until_it_is_delivered(name: str, packed: bool) -> None:
+async def test_whole_answer_counts_until_it_is_delivered(name: str, packed: bool) -> None:
     text = "x" * (MIB // 2)
     body = completion(text) if name == "gpt-4o" else gemini_frame(text, "STOP")
     sent = gzip.compress(body) if packed else body
@@ -224,7 +224,7 @@ async def test_d12_whole_answer_counts_until_it_is_delivered(name: str, packed: 
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-async def test_d12_whole_answer_for_which_there_is_no_memory_is_503(packed: bool) -> None:
+async def test_whole_answer_for_which_there_is_no_memory_is_503(packed: bool) -> None:
     body = completion("x" * 3 * MIB)
 
     async def play(peer: Peer, request: Received) -> None:
@@ -241,7 +241,7 @@ async def test_d12_whole_answer_for_which_there_is_no_memory_is_503(packed: bool
     assert len(upstream.received) == 1
 
 
-async def test_d12_error_for_which_there_is_no_memory_keeps_its_status() -> None:
+async def test_error_for_which_there_is_no_memory_keeps_its_status() -> None:
     async def play(peer: Peer, request: Received) -> None:
         with contextlib.suppress(ConnectionError):
             await peer.reply(completion("x" * (MIB - 1000)), status=422)
@@ -256,7 +256,7 @@ async def test_d12_error_for_which_there_is_no_memory_keeps_its_status() -> None
     assert len(response.body) < 2000
 
 
-async def test_d12_choices_count_each() -> None:
+async def test_choices_count_each() -> None:
     go_on = asyncio.Event()
     body = gemini_frame("x" * 300_000, "STOP")
 
@@ -315,7 +315,7 @@ def url(site: Site, number: int) -> str:
     return f"http://site.test:{site.port}/{number}"
 
 
-async def test_d4_downloads_and_the_request_made_of_them_are_counted() -> None:
+async def test_downloads_and_the_request_made_of_them_are_counted() -> None:
     seen: list[int] = []
     proxies: list[Proxy] = []
 
@@ -332,7 +332,7 @@ async def test_d4_downloads_and_the_request_made_of_them_are_counted() -> None:
     assert seen[0] >= 2 * 300_000 + len(upstream.received[0].body)
 
 
-async def test_d4_downloads_without_room_are_503_before_they_are_all_here() -> None:
+async def test_downloads_without_room_are_503_before_they_are_all_here() -> None:
     async with site_and_proxy(MIB) as (site, proxy, upstream):
         response = await links([url(site, n) for n in range(8)], site, proxy)
         assert upstream.received == []
@@ -342,7 +342,7 @@ async def test_d4_downloads_without_room_are_503_before_they_are_all_here() -> N
     assert small.status == 200
 
 
-async def test_d4_downloads_of_several_calls_count_together() -> None:
+async def test_downloads_of_several_calls_count_together() -> None:
     held = asyncio.Event()
 
     async def wait(peer: Peer, request: Received) -> None:
@@ -360,7 +360,7 @@ async def test_d4_downloads_of_several_calls_count_together() -> None:
         assert (await first).status == 200
 
 
-async def test_d4_at_most_16_links_are_downloaded_for_a_request() -> None:
+async def test_at_most_16_links_are_downloaded_for_a_request() -> None:
     async with site_and_proxy(10) as (site, proxy, _):
         enough = await links([url(site, number) for number in range(16)], site, proxy)
         site.requests.clear()
@@ -374,7 +374,7 @@ async def test_d4_at_most_16_links_are_downloaded_for_a_request() -> None:
         assert "16" in str(response.error()["message"])
 
 
-async def test_d4_download_that_fails_is_freed() -> None:
+async def test_download_that_fails_is_freed() -> None:
     async with site_and_proxy(10) as (site, proxy, _):
         for number in range(16):
             head = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n"
@@ -384,7 +384,7 @@ async def test_d4_download_that_fails_is_freed() -> None:
             assert outcome(response) == (400, "invalid_image_url")
 
 
-async def test_d4_new_settings_count_what_the_old_ones_hold() -> None:
+async def test_new_settings_count_what_the_old_ones_hold() -> None:
     from jarvis_proxy.config.settings import Settings
     from jarvis_proxy.observability.logging import configure_logging
     from jarvis_proxy.server.app import PersistentState, build_context
@@ -406,7 +406,7 @@ async def test_d4_new_settings_count_what_the_old_ones_hold() -> None:
 # D3: what is decoded
 
 
-async def test_d3_what_is_decoded_does_not_wait_while_others_have_their_turn() -> None:
+async def test_what_is_decoded_does_not_wait_while_others_have_their_turn() -> None:
     turns: list[int] = []
 
     class Counting(Offload):

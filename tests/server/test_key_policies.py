@@ -161,7 +161,7 @@ DEAR = [
 
 
 @pytest.mark.parametrize(("path", "body", "code"), DEAR)
-async def test_d10_no_other_model_is_reached_by_an_odd_spelling(
+async def test_no_other_model_is_reached_by_an_odd_spelling(
     path: str, body: bytes, code: str
 ) -> None:
     upstream = RawUpstream(answer)
@@ -177,7 +177,7 @@ async def test_d10_no_other_model_is_reached_by_an_odd_spelling(
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "cheap"], ids=["as-it-is", "alias"])
-async def test_d10_the_body_is_written_with_the_one_model(name: str) -> None:
+async def test_the_body_is_written_with_the_one_model(name: str) -> None:
     upstream = RawUpstream(answer)
     env = {"KEY_TESTER_MODELS": "gpt-4o", "MODEL_ALIASES": "cheap=openai/gpt-4o"}
     async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
@@ -193,7 +193,7 @@ ODD_FIELDS = ['name="Model"', "name*=UTF-8''model", "name='model'", 'name="model
 
 @pytest.mark.parametrize("odd", ODD_FIELDS)
 @pytest.mark.parametrize("query", ["", "?model=o3"])
-async def test_d10_forms_reach_no_hidden_model_in_an_odd_spelling(odd: str, query: str) -> None:
+async def test_forms_reach_no_hidden_model_in_an_odd_spelling(odd: str, query: str) -> None:
     upstream = RawUpstream(answer)
     extra = "" if query else f"--b\r\nContent-Disposition: form-data; {odd}\r\n\r\no3\r\n"
     body = extra.encode() + form(("model", "gpt-4o"), FILE)

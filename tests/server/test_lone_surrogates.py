@@ -56,7 +56,7 @@ def filled(template: bytes, model: bytes) -> bytes:
 @pytest.mark.parametrize(
     "case", [pytest.param(case, id=f"b1-{name}") for name, case in RELAYED.items()]
 )
-async def test_b1_half_an_emoji_is_relayed_as_it_came(case: tuple[str, bytes]) -> None:
+async def test_half_an_emoji_is_relayed_as_it_came(case: tuple[str, bytes]) -> None:
     path, template = case
     body = filled(template, b"gpt-4o")
 
@@ -68,7 +68,7 @@ async def test_b1_half_an_emoji_is_relayed_as_it_came(case: tuple[str, bytes]) -
 @pytest.mark.parametrize(
     "case", [pytest.param(case, id=f"b1-{name}") for name, case in RELAYED.items()]
 )
-async def test_b1_half_an_emoji_is_relayed_with_another_model_name(
+async def test_half_an_emoji_is_relayed_with_another_model_name(
     case: tuple[str, bytes],
 ) -> None:
     path, template = case
@@ -82,7 +82,7 @@ async def test_b1_half_an_emoji_is_relayed_with_another_model_name(
     assert received.body.count(HALF) == filled(template, b"").count(HALF)
 
 
-async def test_b1_half_an_emoji_is_relayed_with_the_default_model() -> None:
+async def test_half_an_emoji_is_relayed_with_the_default_model() -> None:
     body = rb'{"messages":[{"role":"user","content":"cut \ud83d"}]}'
 
     _, received = await ask(RawUpstream(openai), "chat/completions", body, DEFAULT_MODEL="gpt-4o")
@@ -121,7 +121,7 @@ def found(value: object, wanted: object) -> bool:
     ("messages", "wanted"),
     [pytest.param(*case, id=f"b1-{name}") for name, case in TRANSLATED.items()],
 )
-async def test_b1_half_an_emoji_is_u_fffd_for_gemini(messages: bytes, wanted: object) -> None:
+async def test_half_an_emoji_is_u_fffd_for_gemini(messages: bytes, wanted: object) -> None:
     body = b'{"model":"gemini-3.8-flash","messages":[%b]}' % messages.replace(b"%b", HALF)
 
     _, received = await ask(RawUpstream(gemini), "chat/completions", body)
@@ -129,7 +129,7 @@ async def test_b1_half_an_emoji_is_u_fffd_for_gemini(messages: bytes, wanted: ob
     assert found(json.loads(received.body), wanted)
 
 
-async def test_b1_half_an_emoji_in_a_tool_of_gemini() -> None:
+async def test_half_an_emoji_in_a_tool_of_gemini() -> None:
     schema = rb'{"type":"object","properties":{"p%b":{"type":"string","enum":["%b"]}}}'
     tool = (TOOL % (HALF, schema)).replace(b"%b", HALF)
     body = rb'{"model":"gemini-3.8-flash","messages":[{"role":"user","content":"q"}],"tools":[%b]}'
@@ -152,9 +152,9 @@ async def test_b1_half_an_emoji_in_a_tool_of_gemini() -> None:
         ),
         ("embeddings", rb'{"model":"gemini-embedding-2","input":["cut %b"]}', "cut \ufffd"),
     ],
-    ids=["b1-responses", "b1-instructions", "b1-embeddings"],
+    ids=["responses", "instructions", "embeddings"],
 )
-async def test_b1_half_an_emoji_on_other_endpoints_of_gemini(
+async def test_half_an_emoji_on_other_endpoints_of_gemini(
     path: str, body: bytes, wanted: str
 ) -> None:
     _, received = await ask(RawUpstream(gemini), path, body.replace(b"%b", HALF))
@@ -169,7 +169,7 @@ async def test_b1_half_an_emoji_on_other_endpoints_of_gemini(
         ("responses", rb'{"input":"cut \ud83d"}'),
     ],
 )
-async def test_b1_half_an_emoji_is_echoed_as_u_fffd(path: str, body: bytes) -> None:
+async def test_half_an_emoji_is_echoed_as_u_fffd(path: str, body: bytes) -> None:
     async with running_proxy() as proxy:
         named = body[:-1] + b',"model":"jarvis-echo"}'
         response = await fetch(proxy.port, f"/v1/{path}", named, JSON)

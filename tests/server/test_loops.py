@@ -63,7 +63,7 @@ def calls(seen: list[str]) -> list[str]:
     ("model", "setting"), [("gpt-4o", "OPENAI_BASE_URL"), ("gemini-3-flash", "GEMINI_BASE_URL")]
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_c12_a_call_that_comes_back_is_refused_at_once_with_its_setting(
+async def test_a_call_that_comes_back_is_refused_at_once_with_its_setting(
     model: str, setting: str, *, stream: bool
 ) -> None:
     body = {**ECHO, "model": model, "stream": stream}
@@ -79,7 +79,7 @@ async def test_c12_a_call_that_comes_back_is_refused_at_once_with_its_setting(
     assert "code=loop_detected" in logged
 
 
-async def test_c12_an_upload_that_comes_back_is_refused_too() -> None:
+async def test_an_upload_that_comes_back_is_refused_too() -> None:
     form = (
         b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
         b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nab\r\n--x--\r\n'
@@ -92,21 +92,21 @@ async def test_c12_an_upload_that_comes_back_is_refused_too() -> None:
     assert calls(seen) == ["/v1/audio/transcriptions"]
 
 
-async def test_c12_a_call_that_comes_back_under_a_wrong_key_is_a_loop_all_the_same() -> None:
+async def test_a_call_that_comes_back_under_a_wrong_key_is_a_loop_all_the_same() -> None:
     async with looped(OPENAI_API_KEY="not-a-client-key") as (proxy, _):
         response = await fetch(proxy.port, CHAT, {**ECHO, "model": "gpt-4o"}, BEARER)
 
     assert (response.status, response.error()["code"]) == (508, "loop_detected")
 
 
-async def test_c12_a_fallback_answers_a_call_whose_upstream_is_a_loop() -> None:
+async def test_a_fallback_answers_a_call_whose_upstream_is_a_loop() -> None:
     async with looped(FALLBACKS="gpt-4o=jarvis-echo") as (proxy, _):
         response = await fetch(proxy.port, CHAT, {**ECHO, "model": "gpt-4o"}, BEARER)
 
     assert response.status == 200
 
 
-async def test_c12_marks_of_other_proxies_are_kept_and_a_clients_header_is_not() -> None:
+async def test_marks_of_other_proxies_are_kept_and_a_clients_header_is_not() -> None:
     upstream = RawUpstream(answer)
     async with upstream.running(), running_proxy(upstream.base_url) as proxy:
         headers = {**BEARER, "x-jarvis-hop": "0123456789abcdef, canary"}

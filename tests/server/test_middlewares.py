@@ -361,7 +361,7 @@ WEBSOCKET = {
 
 @pytest.mark.parametrize("passthrough", ["inference", "all"])
 @pytest.mark.parametrize("path", ["/v1/responses", "/responses", "/v1/chat/completions"])
-async def test_a6_bug_24_a_websocket_is_refused_at_once_so_that_clients_fall_back(
+async def test_a_websocket_is_refused_at_once_so_that_clients_fall_back(
     path: str, passthrough: str
 ) -> None:
     async with running_proxy(PASSTHROUGH=passthrough) as proxy:
@@ -375,7 +375,7 @@ async def test_a6_bug_24_a_websocket_is_refused_at_once_so_that_clients_fall_bac
     assert response.headers["connection"] == "close"
 
 
-async def test_a6_a_websocket_needs_a_key_too() -> None:
+async def test_a_websocket_needs_a_key_too() -> None:
     async with running_proxy() as proxy:
         headers = {**WEBSOCKET, "Authorization": "Bearer wrong-key-0123456789"}
         response = await fetch(proxy.port, "/v1/responses", headers=headers, method="GET")
@@ -386,7 +386,7 @@ async def test_a6_a_websocket_needs_a_key_too() -> None:
 PROBES = ["/healthz", "/favicon.ico", "/robots.txt", "/v1/models", "/v1", "/x"]
 
 
-async def test_a10_probes_without_a_key_are_no_wrong_keys() -> None:
+async def test_probes_without_a_key_are_no_wrong_keys() -> None:
     async with running_proxy() as proxy:
         for path in PROBES * 4:
             for method in ("HEAD", "GET"):
@@ -403,7 +403,7 @@ async def test_a10_probes_without_a_key_are_no_wrong_keys() -> None:
     assert statuses == [401] * 10, "all that may be guessed wrongly is still there"
 
 
-async def test_a10_a_wrong_key_counts_whatever_is_asked() -> None:
+async def test_a_wrong_key_counts_whatever_is_asked() -> None:
     wrong = {"Authorization": "Bearer wrong-key-0123456789"}
     async with running_proxy() as proxy:
         statuses = [

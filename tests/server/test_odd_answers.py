@@ -44,7 +44,7 @@ ERRORS: dict[str, tuple[Json, int, str]] = {
 @pytest.mark.parametrize(
     ("body", "status", "message"), ERRORS.values(), ids=[f"c1-{name}" for name in ERRORS]
 )
-async def test_c1_an_error_with_status_200_is_an_error(
+async def test_an_error_with_status_200_is_an_error(
     body: Json, status: int, message: str, asked: dict[str, object], label: str | None
 ) -> None:
     response, log = await ask(replying(json.dumps(body).encode(), label), asked)
@@ -66,7 +66,7 @@ async def test_c1_an_error_with_status_200_is_an_error(
         ("/v1/audio/transcriptions", FORM),
     ],
 )
-async def test_c1_an_error_with_status_200_is_one_on_every_endpoint(
+async def test_an_error_with_status_200_is_one_on_every_endpoint(
     path: str, asked: dict[str, object] | bytes
 ) -> None:
     response, log = await ask(replying(b'{"error":{"message":"Busy.","code":503}}'), asked, path)
@@ -86,9 +86,9 @@ async def test_c1_an_error_with_status_200_is_one_on_every_endpoint(
         ({"base_resp": {"status_code": 1000, "status_msg": "unknown"}}, 1, True),
         ({"detail": "broken"}, 1, True),
     ],
-    ids=["c1-429", "c1-rate", "c1-login", "c1-503", "c1-unknown", "c1-detail"],
+    ids=["429", "rate", "login", "503", "unknown", "detail"],
 )
-async def test_c1_after_an_error_with_status_200_the_next_key_or_fallback_answers(
+async def test_after_an_error_with_status_200_the_next_key_or_fallback_answers(
     first: Json, keys: int, fallback: bool, asked: dict[str, object]
 ) -> None:
     seen: list[str] = []
@@ -115,7 +115,7 @@ async def test_c1_after_an_error_with_status_200_the_next_key_or_fallback_answer
 
 
 @pytest.mark.parametrize("name", ERRORS)
-async def test_c1_an_error_object_in_a_stream_is_reported(name: str) -> None:
+async def test_an_error_object_in_a_stream_is_reported(name: str) -> None:
     body, status, message = ERRORS[name]
     event = b"data: " + json.dumps(body).encode() + b"\n\n"
 
@@ -129,7 +129,7 @@ async def test_c1_an_error_object_in_a_stream_is_reported(name: str) -> None:
     assert "outcome=upstream_error" in log
 
 
-async def test_c1_a_choice_that_ended_with_an_error_is_one() -> None:
+async def test_a_choice_that_ended_with_an_error_is_one() -> None:
     chunk = chat_chunk(
         choices=[{"index": 0, "delta": {}, "finish_reason": "error", "error": {"message": "Gone."}}]
     )
@@ -139,7 +139,7 @@ async def test_c1_a_choice_that_ended_with_an_error_is_one() -> None:
     assert events(response)[-1]["error"]["message"] == "Gone."
 
 
-async def test_c1_a_stream_of_nothing_that_could_be_an_answer_is_an_error() -> None:
+async def test_a_stream_of_nothing_that_could_be_an_answer_is_an_error() -> None:
     response, log = await ask(streaming(b'data: {"boom":"x"}\n\n', DONE))
 
     assert events(response)[-1]["error"]["code"] == "upstream_truncated"
@@ -173,7 +173,7 @@ async def test_a_failed_response_is_an_answer() -> None:
 
 @pytest.mark.parametrize("label", ["application/json", "text/html", "text/event-stream", None])
 @pytest.mark.parametrize("asks_usage", [False, True])
-async def test_c1_a_whole_completion_becomes_a_stream(label: str | None, asks_usage: bool) -> None:
+async def test_a_whole_completion_becomes_a_stream(label: str | None, asks_usage: bool) -> None:
     options = {"stream_options": {"include_usage": True}} if asks_usage else {}
 
     response, log = await ask(replying(completion("Hé \U0001f980"), label), {**STREAM, **options})
@@ -192,7 +192,7 @@ async def test_c1_a_whole_completion_becomes_a_stream(label: str | None, asks_us
     assert "prompt_tokens=3 completion_tokens=2" in log
 
 
-async def test_c1_a_whole_completion_behind_heartbeats_becomes_their_stream() -> None:
+async def test_a_whole_completion_behind_heartbeats_becomes_their_stream() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await asyncio.sleep(0.5)
         await peer.reply(completion())
@@ -204,7 +204,7 @@ async def test_c1_a_whole_completion_behind_heartbeats_becomes_their_stream() ->
     assert [c["choices"][0]["finish_reason"] for c in events(response)] == [None, "stop"]
 
 
-async def test_c1_a_whole_response_becomes_its_events() -> None:
+async def test_a_whole_response_becomes_its_events() -> None:
     message = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed"}
     part = {"type": "output_text", "text": "Hé", "annotations": []}
     body = {
@@ -237,7 +237,7 @@ async def test_c1_a_whole_response_becomes_its_events() -> None:
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"7", b'{"id":"x"}', b'{"choices":[]}'])
-async def test_c1_json_that_is_no_answer_is_no_stream(body: bytes) -> None:
+async def test_json_that_is_no_answer_is_no_stream(body: bytes) -> None:
     response, log = await ask(replying(body))
 
     assert (response.status, response.error()["code"]) == (502, "upstream_bad_response")
@@ -273,7 +273,7 @@ SPEECH: dict[str, object] = {"model": "tts-1", "input": "x", "voice": "alloy", "
     "label", ["audio/mpeg", "audio/pcm", "application/octet-stream", "text/event-stream", None]
 )
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-async def test_c5_sound_is_copied_byte_for_byte(label: str | None, framing: str) -> None:
+async def test_sound_is_copied_byte_for_byte(label: str | None, framing: str) -> None:
     async def play(peer: Peer, request: Received) -> None:
         if framing == "length":
             await peer.reply(SOUND, 200, label)
@@ -294,7 +294,7 @@ async def test_c5_sound_is_copied_byte_for_byte(label: str | None, framing: str)
     assert f"bytes_out={len(SOUND)}" in log
 
 
-async def test_c5_sound_that_takes_long_is_not_begun_as_a_stream() -> None:
+async def test_sound_that_takes_long_is_not_begun_as_a_stream() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await asyncio.sleep(0.5)
         await peer.reply(SOUND, 200, "audio/mpeg")
@@ -306,7 +306,7 @@ async def test_c5_sound_that_takes_long_is_not_begun_as_a_stream() -> None:
     assert (response.headers["content-type"], response.body) == ("audio/mpeg", SOUND)
 
 
-async def test_c5_speech_as_events_is_a_stream() -> None:
+async def test_speech_as_events_is_a_stream() -> None:
     sent = b'data: {"type":"speech.audio.delta","audio":"QQ=="}\n\n'
 
     response, _ = await ask(streaming(sent, sent), SPEECH, "/v1/audio/speech")
@@ -316,7 +316,7 @@ async def test_c5_speech_as_events_is_a_stream() -> None:
 
 
 @pytest.mark.parametrize("label", ["text/html", "text/plain", "application/octet-stream"])
-async def test_c5_a_file_is_what_it_is(label: str) -> None:
+async def test_a_file_is_what_it_is(label: str) -> None:
     page = b"<html>data: mine</html>"
 
     response, _ = await ask(replying(page, label), b"", "/v1/files/file-1/content", "GET")
@@ -325,7 +325,7 @@ async def test_c5_a_file_is_what_it_is(label: str) -> None:
 
 
 @pytest.mark.parametrize("label", ["text/plain", "text/html", "application/json", None])
-async def test_c9_an_empty_transcription_is_passed_on(label: str | None) -> None:
+async def test_an_empty_transcription_is_passed_on(label: str | None) -> None:
     response, log = await ask(replying(b"", label), FORM, "/v1/audio/transcriptions")
 
     assert (response.status, response.body) == (200, b"")
@@ -334,7 +334,7 @@ async def test_c9_an_empty_transcription_is_passed_on(label: str | None) -> None
 
 @pytest.mark.parametrize("text", [b"\n", b"data: we have none\n", b"<laughs>\n", b"[Music]\n"])
 @pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/v1/audio/translations"])
-async def test_c9_a_transcription_is_what_it_is(text: bytes, path: str) -> None:
+async def test_a_transcription_is_what_it_is(text: bytes, path: str) -> None:
     response, _ = await ask(replying(text, "text/plain; charset=utf-8"), FORM, path)
 
     assert (response.status, response.body) == (200, text)

@@ -38,7 +38,7 @@ def flushed(*pieces: bytes, wbits: int = 31) -> list[bytes]:
     ("coding", "wbits"), [("gzip", 31), ("x-gzip", 31), ("deflate", 15), ("Deflate", -15)]
 )
 @pytest.mark.parametrize("path", [CHAT, "/v1/completions"])
-async def test_c11_a_compressed_stream_is_unpacked_as_it_comes(
+async def test_a_compressed_stream_is_unpacked_as_it_comes(
     coding: str, wbits: int, path: str
 ) -> None:
     """The second piece is not sent before the first was seen: nothing may be held back."""
@@ -69,7 +69,7 @@ async def test_c11_a_compressed_stream_is_unpacked_as_it_comes(
     assert FINISH + DONE in raw
 
 
-async def test_c11_a_compressed_stream_that_is_cut_is_an_error() -> None:
+async def test_a_compressed_stream_that_is_cut_is_an_error() -> None:
     first, *_ = flushed(chat_chunk("Hé"), FINISH)
 
     async def play(peer: Peer, request: Received) -> None:
@@ -83,19 +83,19 @@ async def test_c11_a_compressed_stream_that_is_cut_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd"])
-async def test_c11_another_coding_is_an_error(coding: str) -> None:
+async def test_another_coding_is_an_error(coding: str) -> None:
     response, _ = await ask(replying(b"x", "text/event-stream", f"Content-Encoding: {coding}"))
 
     assert (response.status, response.error()["code"]) == (502, "upstream_bad_response")
 
 
-async def test_c11_damage_is_an_error() -> None:
+async def test_damage_is_an_error() -> None:
     response, _ = await ask(replying(b"plain", "text/event-stream", "Content-Encoding: gzip"))
 
     assert (response.status, response.error()["code"]) == (502, "upstream_bad_response")
 
 
-async def test_c11_a_bomb_ends_at_the_limit_of_an_event() -> None:
+async def test_a_bomb_ends_at_the_limit_of_an_event() -> None:
     bomb = gzip.compress(b"data: " + b"x" * (100 * 1024 * 1024), 9)
 
     response, _ = await ask(replying(bomb, "text/event-stream", "Content-Encoding: gzip"))
@@ -103,7 +103,7 @@ async def test_c11_a_bomb_ends_at_the_limit_of_an_event() -> None:
     assert response.error()["code"] == "upstream_frame_too_large"
 
 
-async def test_c11_a_whole_answer_compressed_becomes_the_stream() -> None:
+async def test_a_whole_answer_compressed_becomes_the_stream() -> None:
     script = replying(gzip.compress(completion()), "application/json", "Content-Encoding: gzip")
 
     response, _ = await ask(script)
@@ -115,7 +115,7 @@ async def test_c11_a_whole_answer_compressed_becomes_the_stream() -> None:
     "label", ["application/json", "text/html; charset=utf-8", "text/plain", "x/y", None]
 )
 @pytest.mark.parametrize("cut", [1, 4, 6, 30])
-async def test_c11_a_stream_is_known_by_its_first_bytes(label: str | None, cut: int) -> None:
+async def test_a_stream_is_known_by_its_first_bytes(label: str | None, cut: int) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head(200, label)
         await peer.chunk(b"\n" + GOOD[:cut])
@@ -130,7 +130,7 @@ async def test_c11_a_stream_is_known_by_its_first_bytes(label: str | None, cut: 
 
 
 @pytest.mark.parametrize("label", ["application/json", "text/html"])
-async def test_c11_a_stream_of_a_form_is_known_too(label: str) -> None:
+async def test_a_stream_of_a_form_is_known_too(label: str) -> None:
     sent = b'data: {"type":"transcript.text.delta","delta":"Hi"}\n\n'
     going_on = asyncio.Event()
 
@@ -152,7 +152,7 @@ async def test_c11_a_stream_of_a_form_is_known_too(label: str) -> None:
 
 @pytest.mark.parametrize("label", ["text/html", "text/plain", "application/octet-stream", None])
 @pytest.mark.parametrize("path", [CHAT, "/v1/embeddings", "/v1/moderations"])
-async def test_c11_json_is_known_by_its_first_bytes(label: str | None, path: str) -> None:
+async def test_json_is_known_by_its_first_bytes(label: str | None, path: str) -> None:
     """By any other label the SDK for Python takes it for a text."""
     response, _ = await ask(replying(b"\n" + completion(), label), WHOLE, path)
 
@@ -160,7 +160,7 @@ async def test_c11_json_is_known_by_its_first_bytes(label: str | None, path: str
     assert response.body == b"\n" + completion()
 
 
-async def test_c11_the_label_of_json_stays_as_it_came() -> None:
+async def test_the_label_of_json_stays_as_it_came() -> None:
     response, _ = await ask(replying(completion(), "application/vnd.x+json"), WHOLE)
 
     assert response.headers["content-type"] == "application/vnd.x+json"

@@ -31,22 +31,22 @@ INFINITE = (
         (b'data: {"choices":[{"index":0,"finish_reason":"stop"}],"usage":[]}\n\n', DONE),
     ],
     ids=[
-        "c10-halves",
-        "c10-halves-at-once",
-        "c10-inf",
-        "c10-inf-at-once",
-        "c10-index",
-        "c10-usage",
+        "halves",
+        "halves-at-once",
+        "inf",
+        "inf-at-once",
+        "index",
+        "usage",
     ],
 )
-async def test_c10_what_sdks_read_is_relayed(pieces: tuple[bytes, ...]) -> None:
+async def test_what_sdks_read_is_relayed(pieces: tuple[bytes, ...]) -> None:
     response, log = await ask(streaming(*pieces))
 
     assert response.body == b"".join(pieces)
     assert "outcome=ok" in log
 
 
-async def test_c10_a_choice_that_is_odd_still_finishes_the_answer() -> None:
+async def test_a_choice_that_is_odd_still_finishes_the_answer() -> None:
     """No ``[DONE]`` comes: that the answer is whole is known by the finish reason alone."""
     odd = b'data: {"choices":[{"index":0.0,"delta":{"x":"\\ud83d"},"finish_reason":"stop"}]}\n\n'
 
@@ -70,7 +70,7 @@ async def test_c10_a_choice_that_is_odd_still_finishes_the_answer() -> None:
     ids=lambda junk: f"c10-{junk[:24].decode().strip()}",
 )
 @pytest.mark.parametrize("end", ["chunk", "rst", "bad chunk"])
-async def test_c10_after_a_finish_reason_nothing_makes_it_an_error(junk: bytes, end: str) -> None:
+async def test_after_a_finish_reason_nothing_makes_it_an_error(junk: bytes, end: str) -> None:
     usage = chat_chunk(choices=[], usage={"prompt_tokens": 3, "completion_tokens": 2})
     head = chat_chunk("Hé") + FINISH
 
@@ -83,7 +83,7 @@ async def test_c10_after_a_finish_reason_nothing_makes_it_an_error(junk: bytes, 
     assert "prompt_tokens=3 completion_tokens=2" in log
 
 
-async def test_c10_usage_behind_junk_is_relayed() -> None:
+async def test_usage_behind_junk_is_relayed() -> None:
     usage = chat_chunk(choices=[], usage={"prompt_tokens": "3", "completion_tokens": 2.0})
 
     response, log = await ask(streaming(FINISH, b"data: junk\n\n", usage, DONE))
@@ -93,7 +93,7 @@ async def test_c10_usage_behind_junk_is_relayed() -> None:
 
 
 @pytest.mark.parametrize("end", ["hold"])
-async def test_c10_silence_after_a_finish_reason_ends_the_answer(end: str) -> None:
+async def test_silence_after_a_finish_reason_ends_the_answer(end: str) -> None:
     response, log = await ask(
         streaming(chat_chunk("Hé"), FINISH, end=end), IDLE_TIMEOUT="0.5", FIRST_BYTE_TIMEOUT="0.5"
     )
@@ -103,7 +103,7 @@ async def test_c10_silence_after_a_finish_reason_ends_the_answer(end: str) -> No
     assert "outcome=ok" in log
 
 
-async def test_c10_an_endless_event_after_a_finish_reason_ends_the_answer() -> None:
+async def test_an_endless_event_after_a_finish_reason_ends_the_answer() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head()
         await peer.chunk(FINISH + b"data: ")
@@ -115,7 +115,7 @@ async def test_c10_an_endless_event_after_a_finish_reason_ends_the_answer() -> N
     assert response.body == FINISH + DONE
 
 
-async def test_c10_before_every_finish_reason_an_error_is_one() -> None:
+async def test_before_every_finish_reason_an_error_is_one() -> None:
     chunk = chat_chunk(choices=[{"index": i, "delta": {"content": "a"}} for i in range(2)])
 
     response, _ = await ask(streaming(chunk, FINISH, b"data: junk\n\n", DONE))
@@ -135,9 +135,9 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 2}
         {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": USAGE}]},
         {"choices": [{"index": 0, "finish_reason": "stop", "usage": USAGE}], "usage": []},
     ],
-    ids=["c10-usage", "c10-odd", "c10-groq", "c10-choice", "c10-list"],
+    ids=["usage", "odd", "groq", "choice", "list"],
 )
-async def test_c10_usage_is_counted_wherever_it_stands(more: Json) -> None:
+async def test_usage_is_counted_wherever_it_stands(more: Json) -> None:
     chunk = chat_chunk(None, "stop", **more)
     whole = json.loads(completion()) | {"usage": None} | more
 

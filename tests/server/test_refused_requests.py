@@ -70,45 +70,45 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "b3-limits of a tool": Case(chat(tools=[tool(LIST)]), ("limits",), PARAMETERS),
-    "b3-limits of the answer": Case(chat(response_format=FORMAT), ("limits",), "response_format.*"),
-    "b3-any": Case(chat(tools=[tool(LIST)], tool_choice="required"), ("any",), ".*tool_choice.*"),
-    "b3-named": Case(
+    "limits of a tool": Case(chat(tools=[tool(LIST)]), ("limits",), PARAMETERS),
+    "limits of the answer": Case(chat(response_format=FORMAT), ("limits",), "response_format.*"),
+    "any": Case(chat(tools=[tool(LIST)], tool_choice="required"), ("any",), ".*tool_choice.*"),
+    "named": Case(
         chat(tools=[tool({})], tool_choice={"type": "function", "function": {"name": "f"}}),
         ("any",),
         "tool_choice",
     ),
-    "b3-named, no grammar": Case(
+    "named, no grammar": Case(
         chat(tools=[tool({})], tool_choice={"type": "function", "function": {"name": "f"}}),
         ("any", "validated"),
         "tool_choice",
         3,
     ),
-    "b3-allowed": Case(
+    "allowed": Case(
         chat(tools=[tool({})], tool_choice=ALLOWED), ("any", "validated"), "tool_choice"
     ),
-    "b3-strict": Case(chat(tools=[tool(LIST, strict=True)]), ("validated",), r".*tools\.strict.*"),
-    "b4-depth": Case(chat(tools=[tool(nested(9))]), ("depth",), PARAMETERS),
-    "b4-states": Case(chat(tools=[tool(LIST)]), ("states",), PARAMETERS),
-    "b5-effort": Case(chat(reasoning_effort="high"), ("not thinking",), "reasoning_effort"),
-    "b5-none": Case(
+    "strict": Case(chat(tools=[tool(LIST, strict=True)]), ("validated",), r".*tools\.strict.*"),
+    "depth": Case(chat(tools=[tool(nested(9))]), ("depth",), PARAMETERS),
+    "states": Case(chat(tools=[tool(LIST)]), ("states",), PARAMETERS),
+    "effort": Case(chat(reasoning_effort="high"), ("not thinking",), "reasoning_effort"),
+    "none": Case(
         chat(model="gemini-2.5-flash", reasoning_effort="none"),
         ("always thinking",),
         "reasoning_effort",
     ),
-    "b5-disable": Case(
+    "disable": Case(
         chat(model="gemini-2.5-flash", reasoning_effort="disable"),
         ("always thinking",),
         "reasoning_effort",
     ),
-    "b6-2.5": Case(chat(model="gemini-2.5-flash", messages=ANSWERED), ("signature",), ""),
-    "b6-2.0": Case(chat(model="gemini-2.0-flash-001", messages=ANSWERED), ("signature",), ""),
-    "b6-prefill": Case(
+    "2.5": Case(chat(model="gemini-2.5-flash", messages=ANSWERED), ("signature",), ""),
+    "2.0": Case(chat(model="gemini-2.0-flash-001", messages=ANSWERED), ("signature",), ""),
+    "prefill": Case(
         chat(model="gemini-2.5-flash", messages=PREFILLED),
         ("model turn",),
         r"messages\[1\]\.prefill",
     ),
-    "b6-behind results": Case(
+    "behind results": Case(
         chat(messages=[*ANSWERED, {"role": "user", "content": "and"}]),
         ("behind results",),
         r"messages\.order",
@@ -173,11 +173,11 @@ def as_response(body: Json) -> Json:
 RESPONSES = {
     name: (CASES[name], named)
     for name, named in {
-        "b3-limits of a tool": r"tools\[0\]\.parameters",
-        "b3-any": ".*tool_choice.*",
-        "b4-depth": r"tools\[0\]\.parameters",
-        "b5-effort": r"reasoning\.effort",
-        "b5-none": r"reasoning\.effort",
+        "limits of a tool": r"tools\[0\]\.parameters",
+        "any": ".*tool_choice.*",
+        "depth": r"tools\[0\]\.parameters",
+        "effort": r"reasoning\.effort",
+        "none": r"reasoning\.effort",
     }.items()
 }
 
@@ -199,12 +199,12 @@ async def test_refused_response_is_changed_and_answered(
 @pytest.mark.parametrize(
     ("body", "tries"),
     [
-        pytest.param(chat(), 1, id="b3-nothing to relax"),
-        pytest.param(chat(tools=[tool(LIST)]), 2, id="b3-limits"),
-        pytest.param(chat(tools=[tool(LIST)], tool_choice="required"), 2, id="b3-limits and any"),
+        pytest.param(chat(), 1, id="nothing to relax"),
+        pytest.param(chat(tools=[tool(LIST)]), 2, id="limits"),
+        pytest.param(chat(tools=[tool(LIST)], tool_choice="required"), 2, id="limits and any"),
     ],
 )
-async def test_b3_bare_refusal_is_final_after_one_more_try(body: Json, tries: int) -> None:
+async def test_bare_refusal_is_final_after_one_more_try(body: Json, tries: int) -> None:
     gemini = Gemini()
     gemini.rules = [Rule(lambda body: True, BARE)]
 
@@ -217,7 +217,7 @@ async def test_b3_bare_refusal_is_final_after_one_more_try(body: Json, tries: in
 
 @pytest.mark.parametrize("rule", ["not thinking", "thoughts"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_b5_what_only_the_proxy_asks_for_makes_no_call_fail(rule: str, stream: bool) -> None:
+async def test_what_only_the_proxy_asks_for_makes_no_call_fail(rule: str, stream: bool) -> None:
     gemini = Gemini(rule)
 
     response = await ask(gemini, chat(model="gemini-next", stream=stream), SHOW_THOUGHTS="always")
@@ -227,7 +227,7 @@ async def test_b5_what_only_the_proxy_asks_for_makes_no_call_fail(rule: str, str
     assert "x-jarvis-ignored" not in response.headers
 
 
-async def test_b5_thoughts_for_a_client_that_counts_events_make_no_call_fail() -> None:
+async def test_thoughts_for_a_client_that_counts_events_make_no_call_fail() -> None:
     gemini = Gemini("not thinking")
 
     response = await ask(gemini, chat(model="gemini-next", stream=True), headers=SDK)
@@ -236,16 +236,16 @@ async def test_b5_thoughts_for_a_client_that_counts_events_make_no_call_fail() -
     assert len(gemini.bodies) == 2
 
 
-async def test_b6_model_turn_is_followed_by_a_turn_of_the_users() -> None:
+async def test_model_turn_is_followed_by_a_turn_of_the_users() -> None:
     gemini = Gemini("model turn")
 
-    await ask(gemini, CASES["b6-prefill"].body)
+    await ask(gemini, CASES["prefill"].body)
 
     assert gemini.bodies[-1]["contents"][-1] == {"role": "user", "parts": [{"text": "Continue."}]}
 
 
 @pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-2.5-pro", "gemini-2.0-flash-001"])
-async def test_b6_placeholder_is_sent_to_models_of_any_family(model: str) -> None:
+async def test_placeholder_is_sent_to_models_of_any_family(model: str) -> None:
     gemini = Gemini("signature")
 
     response = await ask(gemini, chat(model=model, messages=ANSWERED))
@@ -257,7 +257,7 @@ async def test_b6_placeholder_is_sent_to_models_of_any_family(model: str) -> Non
 async def test_strict_parameters_leave_the_refusal() -> None:
     gemini = Gemini("model turn")
 
-    response = await ask(gemini, CASES["b6-prefill"].body, STRICT_PARAMS="true")
+    response = await ask(gemini, CASES["prefill"].body, STRICT_PARAMS="true")
 
     assert (response.status, len(gemini.bodies)) == (400, 1)
     assert "model turn" in str(response.error()["message"])
@@ -279,13 +279,13 @@ class Hesitant(Gemini):
             await super().__call__(peer, request)
 
 
-@pytest.mark.parametrize("rule", [("model turn",), ()], ids=["b6-refused", "b8-empty"])
+@pytest.mark.parametrize("rule", [("model turn",), ()], ids=["refused", "empty"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
 async def test_stream_whose_head_is_out_is_asked_for_again(
     rule: tuple[str, ...], path: str
 ) -> None:
     gemini = Hesitant(*rule)
-    body = CASES["b6-prefill"].body | {"stream": True}
+    body = CASES["prefill"].body | {"stream": True}
     body["input"] = body["messages"]
     upstream = RawUpstream(gemini, base_path="/v1beta")
     async with (

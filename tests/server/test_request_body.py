@@ -193,7 +193,7 @@ OTHER_TYPES = [
 
 
 @pytest.mark.parametrize("content_type", OTHER_TYPES)
-async def test_a11_a_body_that_is_json_is_taken_whatever_it_is_called(content_type: str) -> None:
+async def test_a_body_that_is_json_is_taken_whatever_it_is_called(content_type: str) -> None:
     """And goes on as what it is: an upstream would refuse what the client calls it."""
 
     async def play(peer: Peer, request: Received) -> None:
@@ -211,7 +211,7 @@ async def test_a11_a_body_that_is_json_is_taken_whatever_it_is_called(content_ty
 
 @pytest.mark.parametrize("content_type", OTHER_TYPES)
 @pytest.mark.parametrize("body", [b"model=gpt-4o&stream=true", b"<x/>", b"Hello", b""])
-async def test_a11_what_neither_is_json_nor_says_so_is_a_415(
+async def test_what_neither_is_json_nor_says_so_is_a_415(
     content_type: str, body: bytes, silent: tuple[Proxy, RawUpstream]
 ) -> None:
     proxy, _ = silent
@@ -223,7 +223,7 @@ async def test_a11_what_neither_is_json_nor_says_so_is_a_415(
         await assert_still_usable(proxy, connection)
 
 
-async def test_a11_broken_json_is_reported_as_such_whatever_it_is_called() -> None:
+async def test_broken_json_is_reported_as_such_whatever_it_is_called() -> None:
     async with running_proxy() as proxy:
         headers = {**BEARER, "Content-Type": "application/x-www-form-urlencoded"}
         response = await fetch(proxy.port, CHAT, b' {"model": oops}', headers)
@@ -232,7 +232,7 @@ async def test_a11_broken_json_is_reported_as_such_whatever_it_is_called() -> No
     assert "byte 11" in str(response.error()["message"])
 
 
-async def test_a11_json_in_a_form_for_uploads_is_still_a_form() -> None:
+async def test_json_in_a_form_for_uploads_is_still_a_form() -> None:
     async with running_proxy() as proxy:
         headers = {**BEARER, "Content-Type": "multipart/form-data; boundary=x"}
         response = await fetch(proxy.port, CHAT, model("jarvis-echo"), headers)

@@ -74,7 +74,7 @@ async def test_refusal_of_an_openai_upstream_is_passed_on_unchanged(status: int)
         ("Retry-After: 3600", "x-should-retry: true"),
     ],
 )
-async def test_c3_a_wait_of_hours_stays_and_no_sdk_sleeps_on_it(lines: tuple[str, ...]) -> None:
+async def test_a_wait_of_hours_stays_and_no_sdk_sleeps_on_it(lines: tuple[str, ...]) -> None:
     """The SDK for Node would sleep through it without a word to its user."""
     response, _ = await relayed(429, ERROR, *lines)
 
@@ -88,7 +88,7 @@ async def test_c3_a_wait_of_hours_stays_and_no_sdk_sleeps_on_it(lines: tuple[str
 
 
 @pytest.mark.parametrize("line", ["Retry-After: 60", "retry-after-ms: 60000", "Retry-After: soon"])
-async def test_c3_of_a_short_wait_the_client_decides(line: str) -> None:
+async def test_of_a_short_wait_the_client_decides(line: str) -> None:
     response, _ = await relayed(429, ERROR, line)
 
     name, _, value = line.partition(": ")

@@ -178,7 +178,7 @@ async def played(
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("place", BODIES)
 @pytest.mark.parametrize("key", [OURS, KEY], ids=["ours", "the client's"])
-async def test_d13_no_error_repeats_a_key(place: str, spelling: str, key: str) -> None:
+async def test_no_error_repeats_a_key(place: str, spelling: str, key: str) -> None:
     play, endpoint, stream = BODIES[place]
     response, log = await played(play, SPELLINGS[spelling](key), endpoint, stream=stream)
     text = everything(response)
@@ -199,7 +199,7 @@ async def test_d13_no_error_repeats_a_key(place: str, spelling: str, key: str) -
 @pytest.mark.parametrize("spelling", IN_HEADERS)
 @pytest.mark.parametrize("place", HEADERS)
 @pytest.mark.parametrize("key", [OURS, KEY], ids=["ours", "the client's"])
-async def test_d13_no_header_repeats_a_key(place: str, spelling: str, key: str) -> None:
+async def test_no_header_repeats_a_key(place: str, spelling: str, key: str) -> None:
     play, endpoint, stream = HEADERS[place]
     response, log = await played(play, SPELLINGS[spelling](key), endpoint, stream=stream)
 
@@ -212,7 +212,7 @@ async def test_d13_no_header_repeats_a_key(place: str, spelling: str, key: str) 
 
 @pytest.mark.parametrize("spelling", ["whole", "escaped letters", "first half"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_d13_no_error_of_gemini_repeats_a_key(spelling: str, stream: bool) -> None:
+async def test_no_error_of_gemini_repeats_a_key(spelling: str, stream: bool) -> None:
     async def refuse(peer: Peer, spelled: str) -> None:
         error = f'{{"error":{{"code":400,"message":"{spelled} no","status":"INVALID_ARGUMENT"}}}}'
         await peer.reply(error.encode(), 400)
@@ -230,7 +230,7 @@ async def test_d13_no_error_of_gemini_repeats_a_key(spelling: str, stream: bool)
     assert shown(log, GOOGLES) == []
 
 
-async def test_d13_events_with_too_many_traces_of_keys_become_an_error_of_the_proxy() -> None:
+async def test_events_with_too_many_traces_of_keys_become_an_error_of_the_proxy() -> None:
     """They look like an attack, and half an event would be no error."""
     began = asyncio.Event()
 
@@ -263,7 +263,7 @@ async def test_d13_events_with_too_many_traces_of_keys_become_an_error_of_the_pr
     assert len(said) < 5000
 
 
-async def test_d13_what_is_left_of_json_is_json() -> None:
+async def test_what_is_left_of_json_is_json() -> None:
     """A number that is a part of a key is no string that could be blacked out."""
     response, _ = await played(number, "", "chat/completions", stream=False)
 
@@ -272,7 +272,7 @@ async def test_d13_what_is_left_of_json_is_json() -> None:
     assert b"123456789" not in response.body
 
 
-async def test_d13_answers_are_not_touched() -> None:
+async def test_answers_are_not_touched() -> None:
     async def say(peer: Peer, spelled: str) -> None:
         await peer.reply(completion(f"your key is {spelled}"))
 
@@ -284,7 +284,7 @@ async def test_d13_answers_are_not_touched() -> None:
 @pytest.mark.parametrize(
     "key", [KEY, KEY[:12], "sk-other-0123456789abcdef", OURS, OURS[4:20]], ids=range(5)
 )
-async def test_d13_a_key_in_place_of_a_model_or_a_name_is_not_kept(key: str) -> None:
+async def test_a_key_in_place_of_a_model_or_a_name_is_not_kept(key: str) -> None:
     """Log, metrics, usage and the dashboard have what clients choose."""
 
     async def answer(peer: Peer, request: Received) -> None:

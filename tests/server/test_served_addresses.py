@@ -124,7 +124,7 @@ async def _headless(proxy: Proxy, path: str, method: str) -> RawResponse:
 
 @pytest.mark.parametrize("endpoint", ["responses/compact", "responses/input_tokens"])
 @pytest.mark.parametrize("prefix", ["/v1", "", "/openai/v1"])
-async def test_a7_these_belong_to_what_is_relayed(endpoint: str, prefix: str) -> None:
+async def test_these_belong_to_what_is_relayed(endpoint: str, prefix: str) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(b'{"object":"response.compaction","output":[]}')
 
@@ -153,7 +153,7 @@ async def test_a7_these_belong_to_what_is_relayed(endpoint: str, prefix: str) ->
         ("/v1/batches", "PASSTHROUGH=all"),
     ],
 )
-async def test_a9_an_unknown_address_is_refused_with_what_would_serve_it(
+async def test_an_unknown_address_is_refused_with_what_would_serve_it(
     path: str, words: str
 ) -> None:
     async with running_proxy() as proxy:

@@ -41,7 +41,7 @@ THOUGHT = {"text": "hm", "thought": True}
 
 
 @pytest.mark.parametrize("path", ["chat", "responses"])
-async def test_b7_text_of_a_broken_call_is_asked_for_again(path: str) -> None:
+async def test_text_of_a_broken_call_is_asked_for_again(path: str) -> None:
     gemini = Unusable(LEAKED, BROKEN)
     body = chat() if path == "chat" else {"model": "gemini-3.5-flash", "input": "q"}
 
@@ -54,7 +54,7 @@ async def test_b7_text_of_a_broken_call_is_asked_for_again(path: str) -> None:
     assert b"default_api" not in response.body
 
 
-async def test_b7_text_of_a_broken_call_that_comes_again_is_an_error() -> None:
+async def test_text_of_a_broken_call_that_comes_again_is_an_error() -> None:
     gemini = Unusable(LEAKED, BROKEN, times=9)
 
     response = await ask(gemini, chat())
@@ -64,7 +64,7 @@ async def test_b7_text_of_a_broken_call_that_comes_again_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
-async def test_b7_text_of_a_broken_call_in_a_stream_ends_in_an_error(path: str) -> None:
+async def test_text_of_a_broken_call_in_a_stream_ends_in_an_error(path: str) -> None:
     gemini = Unusable(LEAKED, BROKEN, times=9)
     body = chat(stream=True) | {"input": "q"}
     if path.endswith("responses"):
@@ -88,7 +88,7 @@ SILENT = [
 
 
 @pytest.mark.parametrize(("part", "form"), SILENT)
-async def test_b8_empty_answer_is_asked_for_again(part: Json | None, form: Json) -> None:
+async def test_empty_answer_is_asked_for_again(part: Json | None, form: Json) -> None:
     gemini = Unusable(part, "STOP", times=form.get("n", 1))
 
     response = await ask(gemini, chat(**form), headers=SDK, prepare=no_budget)
@@ -99,7 +99,7 @@ async def test_b8_empty_answer_is_asked_for_again(part: Json | None, form: Json)
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-async def test_b8_answer_that_stays_empty_is_an_empty_answer(form: Json) -> None:
+async def test_answer_that_stays_empty_is_an_empty_answer(form: Json) -> None:
     gemini = Unusable(None, "STOP", times=9)
 
     response = await ask(gemini, chat(**form), headers=SDK, prepare=no_budget)
@@ -110,7 +110,7 @@ async def test_b8_answer_that_stays_empty_is_an_empty_answer(form: Json) -> None
     assert b"error" not in response.body
 
 
-async def test_b8_thought_that_was_sent_is_an_answer() -> None:
+async def test_thought_that_was_sent_is_an_answer() -> None:
     gemini = Unusable(THOUGHT, "STOP", times=9)
 
     response = await ask(gemini, chat(stream=True))
@@ -119,7 +119,7 @@ async def test_b8_thought_that_was_sent_is_an_answer() -> None:
     assert b'"finish_reason":"stop"' in response.body
 
 
-async def test_b8_tokens_of_both_answers_are_counted() -> None:
+async def test_tokens_of_both_answers_are_counted() -> None:
     usage = {"promptTokenCount": 3, "candidatesTokenCount": 1, "totalTokenCount": 4}
     frame = {"candidates": [{"finishReason": "STOP"}], "usageMetadata": usage}
 
@@ -134,7 +134,7 @@ async def test_b8_tokens_of_both_answers_are_counted() -> None:
     assert "prompt_tokens=6" in logged or '"prompt_tokens": 6' in logged
 
 
-async def test_b8_empty_answer_is_asked_for_again_after_an_overload() -> None:
+async def test_empty_answer_is_asked_for_again_after_an_overload() -> None:
     class Overloaded(Unusable):
         async def __call__(self, peer: Peer, request: Received) -> None:
             if not self.asked:

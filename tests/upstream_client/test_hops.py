@@ -21,7 +21,7 @@ def sent(request: UpstreamRequest) -> str:
 @pytest.mark.parametrize(
     ("upstream", "setting"), [("my-llm", "MY_LLM_BASE_URL"), ("openai", "OPENAI_BASE_URL")]
 )
-def test_c12_an_own_mark_is_refused_and_its_setting_named(upstream: str, setting: str) -> None:
+def test_an_own_mark_is_refused_and_its_setting_named(upstream: str, setting: str) -> None:
     request = with_mark(REQUEST, OURS.marks[upstream], None)
 
     assert request.headers["accept"] == "a"
@@ -31,7 +31,7 @@ def test_c12_an_own_mark_is_refused_and_its_setting_named(upstream: str, setting
     assert caught.value.should_retry is False
 
 
-def test_c12_a_loop_over_another_proxy_is_seen() -> None:
+def test_a_loop_over_another_proxy_is_seen() -> None:
     ours = with_mark(REQUEST, OURS.marks["openai"], None)
     THEIRS.check(sent(ours))
     back = with_mark(REQUEST, THEIRS.marks["my-llm"], sent(ours))

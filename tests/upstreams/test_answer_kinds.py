@@ -135,7 +135,7 @@ def test_json_is_labelled_so_where_sdks_need_it(
     assert is_json_under_another_label(first, label, endpoint) is expected
 
 
-def test_c5_speech_is_no_stream_of_events() -> None:
+def test_speech_is_no_stream_of_events() -> None:
     assert streams_events(CHAT)
     assert streams_events("responses")
     assert not streams_events(SPEECH)

@@ -37,7 +37,7 @@ USAGE_CHUNK = chat_chunk(choices=[], usage=USAGE)
         ),
     ],
 )
-def test_d9_usage_is_asked_for(
+def test_usage_is_asked_for(
     endpoint: str, given: dict[str, object], sent: dict[str, object]
 ) -> None:
     body = {"model": "m", **given, "stream": True}
@@ -58,15 +58,13 @@ def test_d9_usage_is_asked_for(
         ("audio/speech", None),
     ],
 )
-def test_d9_what_needs_no_request_or_cannot_be_changed_stays(
-    endpoint: str, options: object
-) -> None:
+def test_what_needs_no_request_or_cannot_be_changed_stays(endpoint: str, options: object) -> None:
     body = json.dumps({"model": "m", "stream_options": options}).encode()
 
     assert asking_for_usage(endpoint, body) is None
 
 
-def test_d9_a_body_with_half_an_emoji_stays_as_it_is_elsewhere() -> None:
+def test_a_body_with_half_an_emoji_stays_as_it_is_elsewhere() -> None:
     asking = asking_for_usage(CHAT, b'{"messages":"\\ud83d","model":"m"}')
 
     assert asking == b'{"messages":"\\ud83d","model":"m","stream_options":{"include_usage":true}}'
@@ -130,16 +128,14 @@ IN_FINISH = chat_chunk(None, "stop", usage=USAGE)
     ],
 )
 @pytest.mark.parametrize("step", [1, 3, 50, 100_000])
-def test_d9_the_extra_chunk_is_counted_and_taken_out(
-    data: bytes, expected: bytes, step: int
-) -> None:
+def test_the_extra_chunk_is_counted_and_taken_out(data: bytes, expected: bytes, step: int) -> None:
     out, usage = run(data, list(range(step, len(data), step)))
 
     assert out == expected
     assert usage == TokenUsage(5, 7)
 
 
-def test_d9_what_stood_before_an_error_lacks_usage_too() -> None:
+def test_what_stood_before_an_error_lacks_usage_too() -> None:
     stream = UnaskedUsageStream("chat")
     with pytest.raises(ProxyError) as caught:
         stream.feed(HI + USAGE_CHUNK + b'data: {"error":{"message":"x"}}\n\n')
@@ -165,12 +161,10 @@ def test_d9_what_stood_before_an_error_lacks_usage_too() -> None:
         (500, "stream_options", False),
     ],
 )
-def test_d9_a_refusal_of_the_proxys_request_is_known(
-    status: int, message: str, refuses: bool
-) -> None:
+def test_a_refusal_of_the_proxys_request_is_known(status: int, message: str, refuses: bool) -> None:
     assert refuses_usage(status, message.encode()) is refuses
 
 
 @pytest.mark.parametrize("comment", [b': "usage" follows\n\n', b': "usage"\ndata: [DONE]\n\n'])
-def test_d9_usage_in_a_comment_passes(comment: bytes) -> None:
+def test_usage_in_a_comment_passes(comment: bytes) -> None:
     assert run(HI + STOP + comment, [])[0].startswith(HI + STOP + comment)

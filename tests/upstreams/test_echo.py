@@ -162,7 +162,7 @@ def test_answer_under_the_name_that_was_asked_for() -> None:
     assert json.loads(body)["model"] == "an-alias"
 
 
-def test_d3_echo_refuses_very_many_values_before_it_decodes_them() -> None:
+def test_echo_refuses_very_many_values_before_it_decodes_them() -> None:
     body = b'{"model":"jarvis-echo","messages":[{"role":"user","content":[%b1]}]}' % (
         b"{}," * 300_000
     )
@@ -179,7 +179,7 @@ def test_d3_echo_refuses_very_many_values_before_it_decodes_them() -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["chat/completions", "responses"])
-def test_d12_echo_takes_no_more_memory_than_a_few_times_its_text(endpoint: str) -> None:
+def test_echo_takes_no_more_memory_than_a_few_times_its_text(endpoint: str) -> None:
     text = "a " * 49_000
     body = {"model": "jarvis-echo", "messages": [user(text)], "input": text, "stream": True}
     answer = reply(json.dumps(body).encode(), reply_id="1", created=0, endpoint=endpoint)

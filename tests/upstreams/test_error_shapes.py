@@ -86,7 +86,7 @@ SPELLINGS: dict[str, tuple[dict[str, Any], int, str | int, str]] = {
 @pytest.mark.parametrize(
     ("fields", "status", "code", "message"), SPELLINGS.values(), ids=[f"c1-{n}" for n in SPELLINGS]
 )
-def test_c1_error_in_place_of_an_answer(
+def test_error_in_place_of_an_answer(
     fields: Fields, status: int, code: str | int, message: str
 ) -> None:
     error = error_in_answer(json.dumps(fields).encode())
@@ -147,7 +147,7 @@ def test_the_first_of_a_list_is_looked_at() -> None:
 @pytest.mark.parametrize(
     ("code", "retry_status"), [(1002, 429), (1008, 402), (1041, 429), (2056, 429), (1013, None)]
 )
-def test_c1_minimax_codes_decide_what_is_tried_next(code: int, retry_status: int | None) -> None:
+def test_minimax_codes_decide_what_is_tried_next(code: int, retry_status: int | None) -> None:
     error = error_from_value({"base_resp": {"status_code": code, "status_msg": "m"}})
 
     assert error is not None
@@ -155,7 +155,7 @@ def test_c1_minimax_codes_decide_what_is_tried_next(code: int, retry_status: int
 
 
 @pytest.mark.parametrize("code", [1004, 2049])
-def test_c1_minimax_refuses_the_proxys_key(code: int) -> None:
+def test_minimax_refuses_the_proxys_key(code: int) -> None:
     error = error_from_value({"base_resp": {"status_code": code, "status_msg": "login fail"}})
 
     assert error is not None

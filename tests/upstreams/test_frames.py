@@ -38,7 +38,7 @@ from jarvis_proxy.upstreams.frames import (
         (b'{"type":7,"response":5}', None, None),
     ],
 )
-def test_c10_a_frame_is_read_field_by_field(
+def test_a_frame_is_read_field_by_field(
     payload: bytes, choices: list[tuple[int, str | None]] | None, usage: TokenUsage | None
 ) -> None:
     frame = read_frame(payload)
@@ -55,7 +55,7 @@ def test_what_no_sdk_reads_is_an_error(payload: bytes) -> None:
     assert caught.value.code == "upstream_bad_frame"
 
 
-def test_c1_an_error_in_a_list_is_that_error() -> None:
+def test_an_error_in_a_list_is_that_error() -> None:
     with pytest.raises(ProxyError) as caught:
         read_frame(b'[{"error":{"message":"m","code":429}}]')
 
@@ -79,7 +79,7 @@ def test_c1_an_error_in_a_list_is_that_error() -> None:
         (b'{"type":"error","error":{"message":"m"}}', "", "responses", "m"),
     ],
 )
-def test_c1_an_error_is_found_in_any_spelling(
+def test_an_error_is_found_in_any_spelling(
     payload: bytes, event: str, kind: StreamKind, message: str
 ) -> None:
     error = error_of(read_frame(payload), payload, event, kind)
@@ -115,7 +115,7 @@ def test_a_common_chunk_is_not_looked_at_twice() -> None:
     assert not is_odd(delta, "responses")
 
 
-def test_c1_a_choice_says_that_it_failed() -> None:
+def test_a_choice_says_that_it_failed() -> None:
     error = broken_choice(FrameChoice(finish_reason="error", error=msgspec.Raw(b'{"message":"m"}')))
 
     assert error is not None

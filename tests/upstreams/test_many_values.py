@@ -18,7 +18,7 @@ EVENTS = {
 
 
 @pytest.mark.parametrize("data", EVENTS.values(), ids=EVENTS)
-def test_d12_event_of_very_many_values_is_refused_before_it_is_decoded(data: bytes) -> None:
+def test_event_of_very_many_values_is_refused_before_it_is_decoded(data: bytes) -> None:
     stream = PassthroughStream("chat")
     tracemalloc.start()
     try:
@@ -32,6 +32,6 @@ def test_d12_event_of_very_many_values_is_refused_before_it_is_decoded(data: byt
     assert peak < 5 * len(data)
 
 
-def test_d12_so_is_a_whole_answer() -> None:
+def test_so_is_a_whole_answer() -> None:
     with pytest.raises(ValueError, match="too many"):
         loads(b"[%b]" % MANY)

@@ -54,7 +54,7 @@ def test_absent_counts_are_zero(usage: OpenAIUsage, expected: TokenUsage) -> Non
     ],
     ids=lambda value: f"c10-{value}"[:50],
 )
-def test_c10_usage_is_read_field_by_field(value: object, expected: TokenUsage | None) -> None:
+def test_usage_is_read_field_by_field(value: object, expected: TokenUsage | None) -> None:
     assert read_usage(value) == expected
 
 
@@ -88,7 +88,7 @@ PLACES: list[tuple[dict[str, Any], TokenUsage | None]] = [
 
 
 @pytest.mark.parametrize(("fields", "expected"), PLACES, ids=str)
-def test_c10_usage_is_found_where_it_stands(
+def test_usage_is_found_where_it_stands(
     fields: dict[str, Any], expected: TokenUsage | None
 ) -> None:
     assert usage_in(fields) == expected

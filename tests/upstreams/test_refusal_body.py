@@ -43,7 +43,7 @@ SHOWN: dict[str, tuple[str, bytes, str, str | int]] = {
 @pytest.mark.every_case
 @pytest.mark.parametrize(("kind", "body", "text", "code"), SHOWN.values(), ids=SHOWN)
 @pytest.mark.parametrize("status", [400, 429, 503, 520])
-def test_c2_of_what_is_no_json_error_an_excerpt_is_sent(
+def test_of_what_is_no_json_error_an_excerpt_is_sent(
     kind: str, body: bytes, text: str, code: str | int, status: int
 ) -> None:
     error, sent = read_refusal(status, kind, body)
@@ -60,7 +60,7 @@ def test_c2_of_what_is_no_json_error_an_excerpt_is_sent(
 
 
 @pytest.mark.parametrize("kind", ["", "text/html", "application/json", "text/event-stream"])
-def test_c2_an_empty_refusal_keeps_its_status(kind: str) -> None:
+def test_an_empty_refusal_keeps_its_status(kind: str) -> None:
     error, sent = read_refusal(503, kind, b"")
 
     assert error.message == "The upstream answered with status 503 and no message."
@@ -116,7 +116,7 @@ def test_an_excerpt_is_short_and_holds_no_part_of_a_key_at_its_end() -> None:
         ("余额不足", "余额不足"),
     ],
 )
-def test_c14_a_reason_is_logged_without_ids(reason: str, logged: str) -> None:
+def test_a_reason_is_logged_without_ids(reason: str, logged: str) -> None:
     assert for_log(reason) == logged
 
 

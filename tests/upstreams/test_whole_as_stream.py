@@ -27,7 +27,7 @@ def chat(*choices: Fields, **more: object) -> Fields:
     return {"id": "x", "object": "chat.completion", "created": 1, "choices": choices, **more}
 
 
-def test_c1_tool_calls_thoughts_and_odd_fields_are_in_the_delta() -> None:
+def test_tool_calls_thoughts_and_odd_fields_are_in_the_delta() -> None:
     message = {"content": None, "tool_calls": [CALL, CALL], "reasoning_content": "hm", "x": 1}
     answer = chat({"index": 0, "message": message, "logprobs": {"content": []}}, model="m")
     answer = json.loads(json.dumps(answer))
@@ -51,7 +51,7 @@ def test_c1_tool_calls_thoughts_and_odd_fields_are_in_the_delta() -> None:
     assert last["choices"][0]["finish_reason"] == "tool_calls"
 
 
-def test_c1_every_choice_finishes() -> None:
+def test_every_choice_finishes() -> None:
     answer = chat(
         *({"index": n, "message": {"content": "a"}, "finish_reason": "length"} for n in (0, 1))
     )
@@ -64,7 +64,7 @@ def test_c1_every_choice_finishes() -> None:
     assert [c["index"] for c in chunks(stream)[1]["choices"]] == [0, 1]
 
 
-def test_c1_a_text_completion_becomes_its_chunks() -> None:
+def test_a_text_completion_becomes_its_chunks() -> None:
     answer = {"object": "text_completion", "choices": [{"text": "a", "finish_reason": "stop"}]}
 
     first, last = chunks(chat_stream(answer, asks_usage=False))
@@ -110,7 +110,7 @@ RESPONSE: Fields = {
 }
 
 
-def test_c1_every_item_of_a_response_has_its_events() -> None:
+def test_every_item_of_a_response_has_its_events() -> None:
     found = chunks(response_stream(RESPONSE, SequenceNumbers()))
 
     assert [event["sequence_number"] for event in found] == list(range(len(found)))
@@ -176,7 +176,7 @@ def test_pictures_are_events_and_links_are_not() -> None:
     assert image_stream({"data": []}) is None
 
 
-def test_c1_a_part_without_text_is_added_and_done_only() -> None:
+def test_a_part_without_text_is_added_and_done_only() -> None:
     message = {"id": "m1", "type": "message", "content": [{"type": "output_text", "text": None}]}
     answer = {"object": "response", "output": [message]}
 

@@ -41,7 +41,7 @@ def play(coding: str, pieces: list[bytes]) -> tuple[bytes, bool]:
 
 
 @pytest.mark.parametrize(("coding", "packed"), FORMS.values(), ids=[f"c11-{n}" for n in FORMS])
-def test_c11_every_form_is_unpacked_however_it_is_cut(coding: str, packed: bytes) -> None:
+def test_every_form_is_unpacked_however_it_is_cut(coding: str, packed: bytes) -> None:
     found = assert_same_for_every_split(lambda pieces: play(coding, list(pieces)), packed)
 
     assert found == (TEXT, True)
@@ -53,7 +53,7 @@ def test_other_codings_are_not_known(coding: str) -> None:
     assert not is_known(coding)
 
 
-def test_c11_flushed_data_comes_out_before_the_end_arrives() -> None:
+def test_flushed_data_comes_out_before_the_end_arrives() -> None:
     pack = zlib.compressobj(wbits=31)
     first = pack.compress(b"data: 1\n\n") + pack.flush(zlib.Z_SYNC_FLUSH)
     inflater = Decompressor("gzip")
@@ -78,7 +78,7 @@ def test_damage_is_an_error(packed: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_c11_a_bomb_comes_out_a_piece_at_a_time() -> None:
+def test_a_bomb_comes_out_a_piece_at_a_time() -> None:
     """A hundred megabytes in a hundred kilobytes: what lies in memory is a piece."""
     inflater = Decompressor("gzip")
     inflater.feed(gzip.compress(b"\0" * (100 * 1024 * 1024), 9))

@@ -27,7 +27,7 @@ def test_googles_sdk_calls_the_method(verb: str) -> None:
         ("key=sse", False),
     ],
 )
-def test_g4_p8_a_stream_is_events_or_an_array(query: str, expected: bool) -> None:
+def test_a_stream_is_events_or_an_array(query: str, expected: bool) -> None:
     assert asks_for_events(query) is expected
 
 
@@ -46,5 +46,5 @@ def test_g4_p8_a_stream_is_events_or_an_array(query: str, expected: bool) -> Non
         ("$httpHeaders=x-goog-api-key:a&$httpMethod=DELETE&uploadType=media", ""),
     ],
 )
-def test_g4_p8_only_known_parts_of_the_query_cross(query: str, crossing: str) -> None:
+def test_only_known_parts_of_the_query_cross(query: str, crossing: str) -> None:
     assert relayed_query(query) == crossing

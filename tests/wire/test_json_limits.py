@@ -35,7 +35,7 @@ def structure(value: object) -> str:
 
 
 @given(VALUES, st.sampled_from([None, 1]))
-def test_d2_what_stands_in_strings_is_left_out(value: object, indent: int | None) -> None:
+def test_what_stands_in_strings_is_left_out(value: object, indent: int | None) -> None:
     body = json.dumps(value, indent=indent, ensure_ascii=False).encode()
 
     assert b"".join(outline(body, b"[]{},:")).decode() == structure(value)
@@ -47,13 +47,13 @@ def test_d2_what_stands_in_strings_is_left_out(value: object, indent: int | None
     ["\\" * 400_000, '"' * 400_000, '\\"' * 200_000 + "," * 300_000, "[" * 600_000],
     ids=["backslashes", "quotes", "both", "brackets"],
 )
-def test_d2_strings_and_escapes_may_lie_across_pieces(text: str, shift: int) -> None:
+def test_strings_and_escapes_may_lie_across_pieces(text: str, shift: int) -> None:
     body = b'{"' + b"x" * shift + b'":' + json.dumps(text).encode() + b',"a":[1,{},3]}'
 
     assert b"".join(outline(body, b"[]{},:")) == b"{:,:[,{},]}"
 
 
-def test_d2_a_piece_is_never_large() -> None:
+def test_a_piece_is_never_large() -> None:
     pieces = list(outline(b"[" * 1_000_000, b"["))
 
     assert (len(pieces), max(map(len, pieces))) == (4, 256 * 1024)
@@ -136,7 +136,7 @@ def test_it_agrees_with_a_decoder(value: object, levels: int, indent: int | None
 @pytest.mark.parametrize(
     "body", [b"[" + b"[]," * 1_100_000 + b"1]", b"[" + b'"[",' * 1_100_000 + b"1]"]
 )
-def test_d2_brackets_count_exactly_however_many_there_are(body: bytes) -> None:
+def test_brackets_count_exactly_however_many_there_are(body: bytes) -> None:
     assert not exceeds_depth(body, 2)
     assert exceeds_depth(body.removesuffix(b"1]") + b"[[]]]", 2)
 
@@ -170,7 +170,7 @@ def exact(value: object) -> int:
 
 
 @given(COUNTED_VALUES, st.integers(0, 5))
-def test_d3_what_stands_in_strings_does_not_count(value: object, less: int) -> None:
+def test_what_stands_in_strings_does_not_count(value: object, less: int) -> None:
     body = json.dumps(value, ensure_ascii=False).encode()
     count = exact(value)
 
@@ -180,7 +180,7 @@ def test_d3_what_stands_in_strings_does_not_count(value: object, less: int) -> N
 
 
 @pytest.mark.parametrize("shift", range(9))
-def test_d3_strings_and_escapes_may_lie_across_pieces(shift: int) -> None:
+def test_values_are_counted_across_pieces(shift: int) -> None:
     text = '\\"' * 100_000 + "," * 300_000 + "\\\\" * 100_000
     body = b'{"' + b"x" * shift + b'":' + json.dumps(text).encode() + b',"a":[1,2,3]}'
 
@@ -193,7 +193,7 @@ def test_d3_strings_and_escapes_may_lie_across_pieces(shift: int) -> None:
     [b'["' + b"\\" * 4 * MIB + b'"]', b"[" + b'"\\"",' * MIB + b"1]", b"[" + b"{}," * MIB + b"1]"],
     ids=["backslashes", "escapes", "objects"],
 )
-def test_d3_counting_takes_little_memory(body: bytes) -> None:
+def test_counting_takes_little_memory(body: bytes) -> None:
     tracemalloc.start()
     try:
         exceeds_values(body, 2 * MIB)
@@ -204,7 +204,7 @@ def test_d3_counting_takes_little_memory(body: bytes) -> None:
     assert peak < len(body) // 2 + 8 * MIB
 
 
-def test_d3_text_is_counted_as_bytes_are() -> None:
+def test_text_is_counted_as_bytes_are() -> None:
     text = '{"a":[1,2],"é":","}'
 
     assert rough_count_in_text(text) == rough_count(text.encode()) == 5
@@ -214,7 +214,7 @@ def test_d3_text_is_counted_as_bytes_are() -> None:
     st.dictionaries(st.text('",:{é', max_size=5), COUNTED_VALUES, max_size=4),
     st.sampled_from([None, 1]),
 )
-def test_d2_fields_of_the_body_are_counted_and_no_others(
+def test_fields_of_the_body_are_counted_and_no_others(
     body: dict[str, Any], indent: int | None
 ) -> None:
     text = json.dumps(body, indent=indent, ensure_ascii=False).encode()
@@ -223,7 +223,7 @@ def test_d2_fields_of_the_body_are_counted_and_no_others(
     assert exceeds_fields(text, len(body) - 1)
 
 
-def test_d2_fields_may_lie_across_pieces() -> None:
+def test_fields_may_lie_across_pieces() -> None:
     body = b"{" + b",".join(b'"k%d":{"a":[{"b":1}]}' % n for n in range(50_000)) + b"}"
 
     assert not exceeds_fields(body, 50_000)

@@ -276,7 +276,7 @@ CHEAP = part(DISPOSITION + b'name="model"', b"cheap")
     ids=["alone", "curl", "rfc5987", "utf-8", "type-first", "lower-case"],
 )
 @pytest.mark.parametrize("step", [1, 7, 10_000])
-def test_d10_what_clients_write_is_plain(lead: bytes, step: int) -> None:
+def test_what_clients_write_is_plain(lead: bytes, step: int) -> None:
     ModelFieldScanner("multipart/form-data; boundary=----WebKitFormBoundary7MA4", strict=True)
     assert strictly(lead + CHEAP + END, step) == "cheap"
 
@@ -311,9 +311,7 @@ def test_d10_what_clients_write_is_plain(lead: bytes, step: int) -> None:
 )
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 @pytest.mark.parametrize("first", [True, False])
-def test_d10_no_second_model_in_an_odd_spelling_is_taken(
-    odd: bytes, step: int, first: bool
-) -> None:
+def test_no_second_model_in_an_odd_spelling_is_taken(odd: bytes, step: int, first: bool) -> None:
     form = (odd + CHEAP if first else CHEAP + odd) + END
     with pytest.raises(ProxyError) as caught:
         strictly(form, step)
@@ -329,6 +327,6 @@ def test_d10_no_second_model_in_an_odd_spelling_is_taken(
         "multipart/form-data; boundary*=utf-8''Y; boundary=X-bound",
     ],
 )
-def test_d10_no_second_boundary_is_taken(content_type: str) -> None:
+def test_no_second_boundary_is_taken(content_type: str) -> None:
     with pytest.raises(ProxyError):
         ModelFieldScanner(content_type, strict=True)

@@ -63,7 +63,7 @@ def test_large_piece_is_not_copied() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 3, 50])
-def test_d12_small_pieces_take_no_more_memory_than_their_bytes(size: int) -> None:
+def test_small_pieces_take_no_more_memory_than_their_bytes(size: int) -> None:
     tracemalloc.start()
     try:
         pieces = ByteBuffer()

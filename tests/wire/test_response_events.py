@@ -54,7 +54,7 @@ def test_numbers_count_up() -> None:
     assert [numbers.take(), numbers.take(), numbers.next] == [0, 1, 2]
 
 
-def test_a5_first_heartbeat_begins_the_response_and_the_next_reports_progress() -> None:
+def test_first_heartbeat_begins_the_response_and_the_next_reports_progress() -> None:
     events = own()
 
     first, second, third = events.heartbeat(), events.heartbeat(), events.heartbeat()
@@ -70,14 +70,14 @@ def test_a5_first_heartbeat_begins_the_response_and_the_next_reports_progress() 
     assert (created["status"], created["instructions"]) == ("in_progress", "Be brief.")
 
 
-def test_a5_the_answer_continues_with_the_next_number() -> None:
+def test_the_answer_continues_with_the_next_number() -> None:
     events = own()
     events.heartbeat()
 
     assert events.start_attempt(relayed=False).next == 2
 
 
-def test_a5_an_attempt_that_came_to_nothing_leaves_no_gap() -> None:
+def test_an_attempt_that_came_to_nothing_leaves_no_gap() -> None:
     events = own()
     events.heartbeat()
     events.start_attempt(relayed=False).next = 9  # events that were never sent
@@ -86,7 +86,7 @@ def test_a5_an_attempt_that_came_to_nothing_leaves_no_gap() -> None:
     assert events.start_attempt(relayed=False).next == 3
 
 
-def test_a5_a_beat_in_the_answer_is_counted_too() -> None:
+def test_a_beat_in_the_answer_is_counted_too() -> None:
     events = own()
     numbers = events.start_attempt(relayed=False)
     numbers.next = 5
@@ -96,7 +96,7 @@ def test_a5_a_beat_in_the_answer_is_counted_too() -> None:
     assert numbers.next == 6
 
 
-def test_a5_a_beat_in_a_relayed_answer_has_its_last_number() -> None:
+def test_a_beat_in_a_relayed_answer_has_its_last_number() -> None:
     events = own()
     events.start_attempt(relayed=True)
     events.record_sent(CREATED)
@@ -107,11 +107,11 @@ def test_a5_a_beat_in_a_relayed_answer_has_its_last_number() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"tools":5}', b'{"half', BODY + b"\xff"])
-def test_a5_a_request_that_cannot_be_repeated_is_not(body: bytes) -> None:
+def test_a_request_that_cannot_be_repeated_is_not(body: bytes) -> None:
     assert read(own(body).heartbeat())[0]["response"]["instructions"] is None
 
 
-def test_a4_a_failure_is_both_events_with_the_next_numbers() -> None:
+def test_a_failure_is_both_events_with_the_next_numbers() -> None:
     events = own()
     numbers = events.start_attempt(relayed=False)
     numbers.next = 5
@@ -131,7 +131,7 @@ def test_a4_a_failure_is_both_events_with_the_next_numbers() -> None:
     assert response["error"] == {"code": "server_error", "message": "It broke."}
 
 
-def test_a4_a_relayed_answer_fails_under_its_own_id_and_numbers() -> None:
+def test_a_relayed_answer_fails_under_its_own_id_and_numbers() -> None:
     events = own()
     events.start_attempt(relayed=True)
     events.record_sent(CREATED)
@@ -141,7 +141,7 @@ def test_a4_a_relayed_answer_fails_under_its_own_id_and_numbers() -> None:
     assert received(events.failure(ERROR)) == [("error", 5), ("response.failed", 6)]
 
 
-def test_a4_a_large_event_is_not_kept_but_its_number_is() -> None:
+def test_a_large_event_is_not_kept_but_its_number_is() -> None:
     events = own()
     events.start_attempt(relayed=True)
     events.record_sent(CREATED)
@@ -150,7 +150,7 @@ def test_a4_a_large_event_is_not_kept_but_its_number_is() -> None:
     assert received(events.failure(ERROR)) == [("error", 8), ("response.failed", 9)]
 
 
-def test_a4_events_without_numbers_are_counted_from_the_start() -> None:
+def test_events_without_numbers_are_counted_from_the_start() -> None:
     events = own()
     events.start_attempt(relayed=True)
     events.record_sent(an_event("response.created", None) + b"data: x\n\n")
@@ -158,7 +158,7 @@ def test_a4_events_without_numbers_are_counted_from_the_start() -> None:
     assert received(events.failure(ERROR)) == [("error", 0), ("response.failed", 1)]
 
 
-def test_a4_a_response_begins_before_it_fails() -> None:
+def test_a_response_begins_before_it_fails() -> None:
     assert received(own().failure(ERROR)) == [
         ("response.created", 0),
         ("response.in_progress", 1),
@@ -167,7 +167,7 @@ def test_a4_a_response_begins_before_it_fails() -> None:
     ]
 
 
-def test_a4_after_a_sign_of_life_it_has_begun() -> None:
+def test_after_a_sign_of_life_it_has_begun() -> None:
     events = own()
     events.heartbeat()
 
@@ -200,7 +200,7 @@ def test_a4_after_a_sign_of_life_it_has_begun() -> None:
         ),
     ],
 )
-def test_a4_upstream_error_is_not_repeated(event: bytes, code: str, message: str) -> None:
+def test_upstream_error_is_not_repeated(event: bytes, code: str, message: str) -> None:
     events = own()
     events.start_attempt(relayed=True)
     events.record_sent(CREATED + event)
@@ -228,13 +228,13 @@ def test_a4_upstream_error_is_not_repeated(event: bytes, code: str, message: str
         (504, "upstream_timeout", None, "server_error"),
     ],
 )
-def test_a4_the_code_is_one_that_clients_act_on(
+def test_the_code_is_one_that_clients_act_on(
     status: int, code: str | int | None, kind: str | None, expected: str
 ) -> None:
     assert failed_code(ProxyError(status, "x", code=code, error_type=kind)) == expected
 
 
-def test_b1_request_with_half_an_emoji_is_repeated_too() -> None:
+def test_request_with_half_an_emoji_is_repeated_too() -> None:
     body = rb'{"input":"q","instructions":"cut \ud83d"}'
 
     beat = ProxyResponseEvents("req-1", 1, "my-model", body).heartbeat()
@@ -243,7 +243,7 @@ def test_b1_request_with_half_an_emoji_is_repeated_too() -> None:
 
 
 @pytest.mark.parametrize("last", [b": no data: of its own\n\n", b"data: {no JSON\n\n"])
-def test_a5_a_long_event_that_cannot_be_read_leaves_the_number_as_it_was(last: bytes) -> None:
+def test_a_long_event_that_cannot_be_read_leaves_the_number_as_it_was(last: bytes) -> None:
     events = own()
     events.start_attempt(relayed=True)
     events.record_sent(last.rjust(64 * 1024 + 1, b"\n"))

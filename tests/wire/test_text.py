@@ -57,18 +57,18 @@ TEXTS = st.text(
         "no JSON",
     ],
 )
-def test_b1_lone_halves_are_replaced_and_nothing_else(sent: bytes, expected: bytes) -> None:
+def test_lone_halves_are_replaced_and_nothing_else(sent: bytes, expected: bytes) -> None:
     assert replace_lone_surrogates(sent) == expected
 
 
-def test_b1_text_without_halves_is_not_copied() -> None:
+def test_text_without_halves_is_not_copied() -> None:
     whole = json.dumps("\U0001f600 and ü").encode()
 
     assert replace_lone_surrogates(whole) is whole
 
 
 @given(TEXTS)
-def test_b1_text_reads_as_utf_16_with_its_halves_replaced(text: str) -> None:
+def test_text_reads_as_utf_16_with_its_halves_replaced(text: str) -> None:
     units = text.encode("utf-16-le", "surrogatepass")
     expected = json.loads(json.dumps(units.decode("utf-16-le", "surrogatepass")))
     expected = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in expected)
@@ -77,7 +77,7 @@ def test_b1_text_reads_as_utf_16_with_its_halves_replaced(text: str) -> None:
 
 
 @given(st.dictionaries(TEXTS, TEXTS, max_size=3), TEXTS)
-def test_b1_hidden_halves_come_back_wherever_values_go(fields: dict[str, str], rest: str) -> None:
+def test_hidden_halves_come_back_wherever_values_go(fields: dict[str, str], rest: str) -> None:
     body = json.dumps(fields).encode()
     hidden = MaskedSurrogates(body, other=rest.encode("utf-8", "surrogatepass"))
     raw = msgspec.json.decode(hidden.body, type=dict[str, msgspec.Raw])
@@ -89,7 +89,7 @@ def test_b1_hidden_halves_come_back_wherever_values_go(fields: dict[str, str], r
     assert {tuple(key): value for key, value in shown.items()} == units
 
 
-def test_b1_what_stood_there_before_is_not_taken_for_a_half() -> None:
+def test_what_stood_there_before_is_not_taken_for_a_half() -> None:
     hidden = MaskedSurrogates(rb'["~half0~d83d","\ud83d","~half1~"]', other=b"~half2~d83d")
 
     assert hidden.restore(hidden.body + b"~half2~d83d") == (
@@ -97,12 +97,12 @@ def test_b1_what_stood_there_before_is_not_taken_for_a_half() -> None:
     )
 
 
-def test_b1_position_of_a_fault_is_one_in_the_body_as_it_came() -> None:
+def test_position_of_a_fault_is_one_in_the_body_as_it_came() -> None:
     with pytest.raises(msgspec.DecodeError, match="byte 13"):
         decode(ANY, rb'["\ud83d",12,]')
 
 
-def test_b1_there_is_an_end_to_the_halves_that_are_replaced() -> None:
+def test_there_is_an_end_to_the_halves_that_are_replaced() -> None:
     some, more = (
         rb'"%b"' % (rb"\ud83d" * count) for count in (MAX_LONE_SURROGATES, MAX_LONE_SURROGATES + 1)
     )

@@ -14,7 +14,7 @@ def test_steps_are_counted_up_to_the_limit() -> None:
     assert work.steps == 10
 
 
-def test_d2_past_the_budget_is_a_400_that_says_what_to_do() -> None:
+def test_past_the_budget_is_a_400_that_says_what_to_do() -> None:
     with pytest.raises(ProxyError, match="Send fewer or simpler tools") as caught:
         WorkBudget(10).spend(11, param="tools[0].function.parameters")
 
@@ -43,7 +43,7 @@ def test_a_text_costs_a_step_for_each_64_characters() -> None:
         (64 * 1024 * 1024, MAX_STEPS),
     ],
 )
-def test_d2_the_budget_grows_with_the_body_and_has_an_end(size: int, limit: int) -> None:
+def test_the_budget_grows_with_the_body_and_has_an_end(size: int, limit: int) -> None:
     work = WorkBudget.for_body(size)
     work.spend(limit)
     with pytest.raises(ProxyError):

@@ -30,7 +30,7 @@ from tests.dialects.generate_content.answers import (
 )
 
 
-def test_g4_e1_a_frame_byte_for_byte() -> None:
+def test_a_frame_byte_for_byte() -> None:
     assert (
         streamed(text("Grüße\n\u2028"), finish())
         == (
@@ -44,13 +44,13 @@ def test_g4_e1_a_frame_byte_for_byte() -> None:
     )
 
 
-def test_g4_e1_without_usage_none_is_sent() -> None:
+def test_without_usage_none_is_sent() -> None:
     last = frames(streamed(text("a"), finish(), usage=None))[-1]
 
     assert "usageMetadata" not in last
 
 
-def test_g4_e2_thoughts_and_text_have_frames_of_their_own() -> None:
+def test_thoughts_and_text_have_frames_of_their_own() -> None:
     first, second, last = frames(streamed(thought("hm"), text("a"), finish()))
 
     assert parts(first) == [{"text": "hm", "thought": True}]
@@ -58,14 +58,14 @@ def test_g4_e2_thoughts_and_text_have_frames_of_their_own() -> None:
     assert parts(last) == [{"text": ""}]
 
 
-def test_g4_e2_thoughts_are_shown_to_those_who_ask_only() -> None:
+def test_thoughts_are_shown_to_those_who_ask_only() -> None:
     steps = thought("hm"), text("a"), finish()
 
     assert len(frames(streamed(*steps, shows=False))) == 2
     assert parts(whole(*steps, shows=False)) == [{"text": "a"}]
 
 
-def test_g4_e3_a_call_is_one_part_in_a_frame_of_its_own() -> None:
+def test_a_call_is_one_part_in_a_frame_of_its_own() -> None:
     steps = call("get", '{"ci', 'ty":\n', '"Rom", "n": 1.50}'), finish("tool_calls")
     first, last = frames(streamed(*steps))
 
@@ -75,7 +75,7 @@ def test_g4_e3_a_call_is_one_part_in_a_frame_of_its_own() -> None:
     assert parts(whole(*steps)) == [{"functionCall": called}]
 
 
-def test_bug_22_every_parallel_call_goes_out() -> None:
+def test_every_parallel_call_goes_out() -> None:
     steps = call("a", "{}"), call("b", call_id="call_2"), finish("tool_calls")
 
     found = [parts(frame)[0]["functionCall"] for frame in frames(streamed(*steps))[:2]]
@@ -85,14 +85,14 @@ def test_bug_22_every_parallel_call_goes_out() -> None:
     ]
 
 
-def test_bug_25_an_answer_with_calls_ends_with_stop() -> None:
+def test_an_answer_with_calls_ends_with_stop() -> None:
     for reason in ("tool_calls", "function_call", "stop"):
         steps = call("f"), finish(reason)
         assert frames(streamed(*steps))[-1]["candidates"][0]["finishReason"] == "STOP"
         assert whole(*steps)["candidates"][0]["finishReason"] == "STOP"
 
 
-def test_g4_e4_the_first_call_carries_the_seal() -> None:
+def test_the_first_call_carries_the_seal() -> None:
     steps = seal("chat.x", "hm"), call("a"), call("b", call_id="2"), finish("tool_calls")
     first, second, last = frames(streamed(*steps))
 
@@ -101,7 +101,7 @@ def test_g4_e4_the_first_call_carries_the_seal() -> None:
     assert parts(last) == [{"text": ""}]
 
 
-def test_g4_e4_without_a_call_the_last_part_carries_the_seal() -> None:
+def test_without_a_call_the_last_part_carries_the_seal() -> None:
     steps = thought("hm"), seal("chat.x", "hm"), text("a"), finish()
     last = parts(frames(streamed(*steps))[-1])
 
@@ -109,14 +109,14 @@ def test_g4_e4_without_a_call_the_last_part_carries_the_seal() -> None:
     assert parts(whole(*steps)) == [{"text": "hm", "thought": True}, {"text": "a"}, last[0]]
 
 
-def test_g4_e5_exactly_the_last_frame_has_a_finish_reason() -> None:
+def test_exactly_the_last_frame_has_a_finish_reason() -> None:
     found = frames(streamed(text("a"), text("b"), finish("length")))
 
     reasons = [frame["candidates"][0].get("finishReason") for frame in found]
     assert reasons == [None, None, "MAX_TOKENS"]
 
 
-def test_g4_e9_a_filter_is_a_finish_reason_with_its_message() -> None:
+def test_a_filter_is_a_finish_reason_with_its_message() -> None:
     steps = (finish("content_filter", message="No."),)
 
     (only,) = frames(streamed(*steps))
@@ -128,7 +128,7 @@ def test_g4_e9_a_filter_is_a_finish_reason_with_its_message() -> None:
     assert "finishMessage" not in plain
 
 
-def test_g4_e6_bug_02_03_04_no_mark_and_no_comment() -> None:
+def test_no_mark_and_no_comment() -> None:
     data = streamed(thought("data: [DONE]"), text(": x\n\nevent: y"), call("f"), finish())
 
     frames(data)
@@ -136,7 +136,7 @@ def test_g4_e6_bug_02_03_04_no_mark_and_no_comment() -> None:
     assert not data.endswith(b"[DONE]\r\n\r\n")
 
 
-def test_g4_e7_choices_have_frames_of_their_own() -> None:
+def test_choices_have_frames_of_their_own() -> None:
     answer = GenerateContentStream(CONTEXT, is_array=False, shows=False)
     for index in (1, 0):
         answer.choice(index).text(f"text {index}")
@@ -148,7 +148,7 @@ def test_g4_e7_choices_have_frames_of_their_own() -> None:
     assert texts == [(1, "text 1"), (0, "text 0"), (0, ""), (1, "")]
 
 
-def test_g4_e7_a_whole_answer_has_all_candidates() -> None:
+def test_a_whole_answer_has_all_candidates() -> None:
     answer = GenerateContentBody(CONTEXT, shows=False)
     for index in (1, 0):
         answer.choice(index).text(f"text {index}")
@@ -160,7 +160,7 @@ def test_g4_e7_a_whole_answer_has_all_candidates() -> None:
     assert parts(body, 1) == [{"text": "text 1"}]
 
 
-def test_g4_e10_a_whole_answer_joins_what_belongs_together() -> None:
+def test_a_whole_answer_joins_what_belongs_together() -> None:
     steps = (
         thought("h"),
         thought("m"),
@@ -179,7 +179,7 @@ def test_g4_e10_a_whole_answer_joins_what_belongs_together() -> None:
     ]
 
 
-def test_g4_e11_an_array_is_json_at_its_end_and_parses_as_it_comes() -> None:
+def test_an_array_is_json_at_its_end_and_parses_as_it_comes() -> None:
     data = array(thought("hm"), text("a"), call("f"), finish())
 
     found = json.loads(data)
@@ -189,7 +189,7 @@ def test_g4_e11_an_array_is_json_at_its_end_and_parses_as_it_comes() -> None:
         genai.GenerateContentResponse.model_validate(frame)
 
 
-def test_bug_10_an_answer_of_nothing_is_one_last_frame() -> None:
+def test_an_answer_of_nothing_is_one_last_frame() -> None:
     (only,) = frames(streamed(finish()))
 
     assert parts(only) == [{"text": ""}]
@@ -207,7 +207,7 @@ def test_an_answer_without_any_choice_is_one_last_frame() -> None:
     assert parts(json.loads(body.body())) == [{"text": ""}]
 
 
-def test_bug_24_a_piece_is_out_before_the_next_comes() -> None:
+def test_a_piece_is_out_before_the_next_comes() -> None:
     answer = GenerateContentStream(CONTEXT, is_array=False, shows=True)
     sink = answer.choice(0)
     assert sink.emitted is False
@@ -241,7 +241,7 @@ STEPS: Any = st.lists(
 
 
 @given(STEPS, st.booleans(), st.sampled_from(["stop", "length", "tool_calls", "content_filter"]))
-def test_g4_any_events_become_frames_that_googles_types_take(
+def test_any_events_become_frames_that_googles_types_take(
     steps: list[Step], shows: bool, reason: str
 ) -> None:
     steps = [*steps, finish(reason)]

@@ -38,7 +38,7 @@ def test_an_error_is_googles_and_needs_no_header() -> None:
     assert api.answer_headers("a" * 24) == {}
 
 
-def test_g4_e12_an_error_in_events_is_bare_and_ends_its_line() -> None:
+def test_an_error_in_events_is_bare_and_ends_its_line() -> None:
     form = EventForm()
     form.passed(b"data: {}\r\n\r\n")
 
@@ -47,12 +47,12 @@ def test_g4_e12_an_error_in_events_is_bare_and_ends_its_line() -> None:
     assert form.error_pause > 0
 
 
-def test_bug_02_a_beat_is_an_empty_line() -> None:
+def test_a_beat_is_an_empty_line() -> None:
     assert EventForm().heartbeat(is_long=False, first_events_wait=False) == b"\r\n"
 
 
 @pytest.mark.parametrize("passed", [b"", b"[{}", b"\r\n"])
-def test_g4_e12_an_error_closes_the_array(passed: bytes) -> None:
+def test_an_error_closes_the_array(passed: bytes) -> None:
     form = ArrayForm()
     form.passed(passed)
 
@@ -63,7 +63,7 @@ def test_g4_e12_an_error_closes_the_array(passed: bytes) -> None:
     assert form.content_type.startswith("application/json")
 
 
-def test_bug_05_an_error_of_googles_leaves_its_array() -> None:
+def test_an_error_of_googles_leaves_its_array() -> None:
     error = ProxyError(503, "no", code="overloaded")
     error.native = b'[{"error":{"code":503}}]'
 

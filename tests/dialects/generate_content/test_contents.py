@@ -27,7 +27,7 @@ from tests.dialects.generate_content.requests import (
         ["Be brief."],
     ],
 )
-def test_g4_t1_system_words_in_every_form(system: Any) -> None:
+def test_system_words_in_every_form(system: Any) -> None:
     first, second = messages(user({"text": "Hi"}), systemInstruction=system)
 
     assert first == {"role": "system", "content": "Be brief."}
@@ -35,13 +35,13 @@ def test_g4_t1_system_words_in_every_form(system: Any) -> None:
     assert messages(user({"text": "Hi"}), system_instruction=system)[0] == first
 
 
-def test_g4_t1_system_words_in_parts_stay_parts() -> None:
+def test_system_words_in_parts_stay_parts() -> None:
     (first, _) = messages(user({"text": "Hi"}), systemInstruction=["a", "", "b"])
 
     assert [part["text"] for part in first["content"]] == ["a", "b"]
 
 
-def test_g4_t1_a_system_message_takes_texts_only() -> None:
+def test_a_system_message_takes_texts_only() -> None:
     error = refusal(systemInstruction={"parts": [{"text": "a"}, called("f")]})
 
     assert (error.status, error.param) == (400, "systemInstruction.parts[1]")
@@ -51,11 +51,11 @@ def test_g4_t1_a_system_message_takes_texts_only() -> None:
     "contents",
     ["Hi", {"parts": [{"text": "Hi"}]}, [{"parts": [{"text": "Hi"}]}], ["Hi"], {"parts": ["Hi"]}],
 )
-def test_g4_t2_contents_in_every_form(contents: Any) -> None:
+def test_contents_in_every_form(contents: Any) -> None:
     assert chat(contents=contents)["messages"] == [{"role": "user", "content": "Hi"}]
 
 
-def test_g4_t2_roles() -> None:
+def test_roles() -> None:
     found = messages(
         user({"text": "a"}),
         {"role": "MODEL", "parts": [{"text": "b"}, called("f", id="1")]},
@@ -66,13 +66,13 @@ def test_g4_t2_roles() -> None:
     assert refusal(contents=[{"role": "assistant", "parts": []}]).param == "contents[0].role"
 
 
-def test_g4_t3_texts_of_one_side_are_parts_of_one_message() -> None:
+def test_texts_of_one_side_are_parts_of_one_message() -> None:
     (only,) = messages(user({"text": "a"}, {"text": ""}), user({"text": "b"}))
 
     assert [part["text"] for part in only["content"]] == ["a", "b"]
 
 
-def test_g4_t4_thoughts_are_dropped_with_their_signatures() -> None:
+def test_thoughts_are_dropped_with_their_signatures() -> None:
     found = messages(
         user({"text": "a"}),
         model({"text": "hm", "thought": True, "thoughtSignature": "CpcB"}, {"text": "b"}),
@@ -81,7 +81,7 @@ def test_g4_t4_thoughts_are_dropped_with_their_signatures() -> None:
     assert found[1] == {"role": "assistant", "content": "b"}
 
 
-def test_g4_t5_a_seal_of_a_chat_service_goes_back_to_it() -> None:
+def test_a_seal_of_a_chat_service_goes_back_to_it() -> None:
     state = SealedState("chat.deepseek", "hm")
     part = {**called("f", id="1"), "thoughtSignature": to_google_signature(state)}
     found = messages(user({"text": "a"}), model(part))
@@ -90,7 +90,7 @@ def test_g4_t5_a_seal_of_a_chat_service_goes_back_to_it() -> None:
     assert found[1]["thinking_blocks"] == [sealed]
 
 
-def test_g4_t5_a_seal_of_anthropics_opens() -> None:
+def test_a_seal_of_anthropics_opens() -> None:
     state = SealedState("anthropic", '[{"type":"thinking","thinking":"hm","signature":"Eq"}]')
     part = {"text": "", "thoughtSignature": to_google_signature(state)}
     found = messages(user({"text": "a"}), model({"text": "b"}, part))
@@ -100,14 +100,14 @@ def test_g4_t5_a_seal_of_anthropics_opens() -> None:
     ]
 
 
-def test_g4_t5_a_seal_of_geminis_is_its_signature() -> None:
+def test_a_seal_of_geminis_is_its_signature() -> None:
     part = {"text": "b", "thoughtSignature": to_google_signature(SealedState("gemini", "CpcB"))}
     found = messages(user({"text": "a"}), model(part))
 
     assert found[1]["extra_content"] == {"google": {"thought_signature": "CpcB"}}
 
 
-def test_g4_t5_googles_own_signatures_are_dropped() -> None:
+def test_googles_own_signatures_are_dropped() -> None:
     found = messages(user({"text": "a"}), model({**called("f"), "thought_signature": "CpcB"}))
 
     assert "extra_content" not in found[1]
@@ -115,7 +115,7 @@ def test_g4_t5_googles_own_signatures_are_dropped() -> None:
     assert found[1]["tool_calls"][0].keys() == {"id", "type", "function"}
 
 
-def test_g4_t8_a_call_keeps_its_id() -> None:
+def test_a_call_keeps_its_id() -> None:
     (_, turn) = messages(user({"text": "a"}), model(called("f", {"x": 1.5}, id="abc")))
 
     assert turn["tool_calls"] == [
@@ -123,7 +123,7 @@ def test_g4_t8_a_call_keeps_its_id() -> None:
     ]
 
 
-def test_g4_t8_bug_16_a_call_without_an_id_has_the_same_one_in_every_request() -> None:
+def test_a_call_without_an_id_has_the_same_one_in_every_request() -> None:
     history = [user({"text": "a"}), model(called("f"), called("f"))]
     first = messages(*history)[1]["tool_calls"]
     again = messages(*history, user(returned("f"), returned("f")))
@@ -135,7 +135,7 @@ def test_g4_t8_bug_16_a_call_without_an_id_has_the_same_one_in_every_request() -
     assert [message["tool_call_id"] for message in again[2:]] == ids
 
 
-def test_g4_t8_a_call_needs_a_name() -> None:
+def test_a_call_needs_a_name() -> None:
     error = refusal(contents=[user({"text": "a"}), model({"functionCall": {"args": {}}})])
 
     assert error.param == "contents[1].parts[0].functionCall.name"
@@ -146,14 +146,14 @@ def results(*contents: Any) -> list[tuple[str, str]]:
     return [(one["tool_call_id"], one["content"]) for one in found if one["role"] == "tool"]
 
 
-def test_g4_t10_ids_pair_in_any_order() -> None:
+def test_ids_pair_in_any_order() -> None:
     assert results(
         model(called("f", id="1"), called("f", id="2")),
         user(returned("f", {"output": "two"}, id="2"), returned("f", {"output": "one"}, id="1")),
     ) == [("1", "one"), ("2", "two")]
 
 
-def test_g4_t10_bug_15_without_ids_the_nth_result_of_a_name_is_the_nth_calls() -> None:
+def test_without_ids_the_nth_result_of_a_name_is_the_nth_calls() -> None:
     (first, a), (second, b), (third, c) = results(
         model(called("f", {"n": 1}), called("g"), called("f", {"n": 2})),
         user(
@@ -167,13 +167,13 @@ def test_g4_t10_bug_15_without_ids_the_nth_result_of_a_name_is_the_nth_calls() -
     assert len({first, second, third}) == 3
 
 
-def test_g4_t10_a_result_without_an_id_finds_a_call_that_has_one() -> None:
+def test_a_result_without_an_id_finds_a_call_that_has_one() -> None:
     assert results(model(called("f", id="1")), user(returned("f", {"output": "one"}))) == [
         ("1", "one")
     ]
 
 
-def test_g4_t10_a_result_with_an_id_finds_a_call_that_has_none() -> None:
+def test_a_result_with_an_id_finds_a_call_that_has_none() -> None:
     ((_, content),) = results(
         model(called("f")), user(returned("f", {"output": "one"}, id="made by the client"))
     )
@@ -181,7 +181,7 @@ def test_g4_t10_a_result_with_an_id_finds_a_call_that_has_none() -> None:
     assert content == "one"
 
 
-def test_g4_t10_a_name_alone_never_pairs_over_turns() -> None:
+def test_a_name_alone_never_pairs_over_turns() -> None:
     found = messages(
         user({"text": "go"}),
         model(called("f", id="1")),
@@ -203,14 +203,14 @@ def test_g4_t10_a_name_alone_never_pairs_over_turns() -> None:
     assert [part["text"] for part in found[5]["content"]] == ["Tool result (f):", "late"]
 
 
-def test_g4_t10_another_id_is_another_call() -> None:
+def test_another_id_is_another_call() -> None:
     found = messages(user({"text": "go"}), model(called("f", id="1")), user(returned("f", id="9")))
 
     assert "no result was provided" in found[2]["content"]
     assert found[3]["role"] == "user"
 
 
-def test_bug_18_results_of_a_step_may_stand_in_several_contents() -> None:
+def test_results_of_a_step_may_stand_in_several_contents() -> None:
     assert results(
         model(called("f", id="1")),
         model(called("g", id="2")),
@@ -241,7 +241,7 @@ def test_a_result_given_twice_is_a_text() -> None:
     assert (found[2]["content"], found[3]["role"]) == ("one", "user")
 
 
-def test_g4_t11_what_googles_own_tools_did_is_dropped_and_named() -> None:
+def test_what_googles_own_tools_did_is_dropped_and_named() -> None:
     part = {"toolCall": {"toolType": "GOOGLE_SEARCH_WEB"}}
     request = read(contents=[user({"text": "a"}), model({"text": "b"}, part), user({"text": "c"})])
 
@@ -256,7 +256,7 @@ def test_pictures_that_the_model_made_are_dropped_and_named() -> None:
     assert refusal(contents=[user("a"), model(part)], strict=True).code == "unsupported_parameter"
 
 
-def test_g4_t22_bug_23_a_turn_of_thoughts_alone_is_dropped() -> None:
+def test_a_turn_of_thoughts_alone_is_dropped() -> None:
     found = messages(
         user({"text": "a"}), model({"text": "hm", "thought": True}), user({"text": "b"})
     )
@@ -264,7 +264,7 @@ def test_g4_t22_bug_23_a_turn_of_thoughts_alone_is_dropped() -> None:
     assert [message["role"] for message in found] == ["user", "user"]
 
 
-def test_g4_t23_the_last_word_may_be_the_models() -> None:
+def test_the_last_word_may_be_the_models() -> None:
     assert messages(user({"text": "a"}), model({"text": "{"}))[-1] == {
         "role": "assistant",
         "content": "{",

@@ -41,7 +41,7 @@ def stream(query: str) -> bytes:
 
 
 @pytest.mark.parametrize(("query", "first"), [("alt=sse", b"data: {"), ("", b"[{")])
-def test_g4_p8_the_query_decides_the_form_of_a_stream(query: str, first: bytes) -> None:
+def test_the_query_decides_the_form_of_a_stream(query: str, first: bytes) -> None:
     assert stream(query).startswith(first)
     assert b'"modelVersion":"my-model","responseId":"cccccccccccccccccccccccc"' in stream(query)
 
@@ -79,12 +79,12 @@ def count(**body: Any) -> int:
     return int(answer["totalTokens"])
 
 
-def test_g4_c1_contents_cost_their_bytes_and_their_messages() -> None:
+def test_contents_cost_their_bytes_and_their_messages() -> None:
     assert count(contents=CONTENTS) == 18
     assert count(contents=[*CONTENTS, user({"text": "x" * 350})]) == 118
 
 
-def test_g4_c1_a_whole_request_counts_with_its_tools() -> None:
+def test_a_whole_request_counts_with_its_tools() -> None:
     tools = [{"functionDeclarations": [{"name": "f"}]}]
     asked = {"contents": CONTENTS, "tools": tools, "systemInstruction": "Be brief."}
 
@@ -92,7 +92,7 @@ def test_g4_c1_a_whole_request_counts_with_its_tools() -> None:
     assert count(generate_content_request=asked) > count(contents=CONTENTS) + 40
 
 
-def test_g4_c1_what_is_no_request_is_refused() -> None:
+def test_what_is_no_request_is_refused() -> None:
     with pytest.raises(ProxyError) as caught:
         count(generateContentRequest={"contents": []})
 

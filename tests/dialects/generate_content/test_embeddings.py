@@ -57,7 +57,7 @@ def refusal(body: Any, verb: str = "embedContent", **more: bool) -> ProxyError:
     return caught.value
 
 
-def test_g4_c2_one_text() -> None:
+def test_one_text() -> None:
     exchange = embed({**HI, "outputDimensionality": 8})
     exchange.translate_reply(json.dumps(ANSWER).encode())
 
@@ -69,7 +69,7 @@ def test_g4_c2_one_text() -> None:
     assert (exchange.headers, exchange.raw) == ((), False)
 
 
-def test_g4_c2_a_batch_is_one_call_and_keeps_its_order() -> None:
+def test_a_batch_is_one_call_and_keeps_its_order() -> None:
     exchange = embed({"requests": [HI, HO]}, "batchEmbedContents")
     exchange.translate_reply(json.dumps(ANSWER).encode())
 
@@ -79,14 +79,14 @@ def test_g4_c2_a_batch_is_one_call_and_keeps_its_order() -> None:
     }
 
 
-def test_g4_c2_digits_stay_as_the_service_wrote_them() -> None:
+def test_digits_stay_as_the_service_wrote_them() -> None:
     exchange = embed(HI)
     exchange.translate_reply(b'{"data":[{"embedding":[ 0.10,-1e-05 ]}]}')
 
     assert exchange.answer() == b'{"embedding":{"values":[ 0.10,-1e-05 ]}}'
 
 
-def test_g4_c2_what_a_text_is_for_is_named() -> None:
+def test_what_a_text_is_for_is_named() -> None:
     exchange = embed({**HI, "task_type": "RETRIEVAL_QUERY", "title": "t"})
     batch = embed({"requests": [HI, {**HO, "taskType": "X"}]}, "batchEmbedContents")
 

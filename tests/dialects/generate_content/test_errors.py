@@ -38,7 +38,7 @@ def written(error: ProxyError) -> Any:
         (529, "UNAVAILABLE"),
     ],
 )
-def test_g4_e12_each_status_has_googles_word_and_its_code(status: int, word: str) -> None:
+def test_each_status_has_googles_word_and_its_code(status: int, word: str) -> None:
     error = written(ProxyError(status, "Grüße", code="some-code"))
 
     assert status_word(status) == word
@@ -52,7 +52,7 @@ def test_g4_e12_each_status_has_googles_word_and_its_code(status: int, word: str
     ]
 
 
-def test_bug_28_googles_sdk_reads_code_status_and_message() -> None:
+def test_googles_sdk_reads_code_status_and_message() -> None:
     body = json.loads(error_body(ProxyError(429, "Too many.", code="rate_limit_exceeded")))
 
     error = genai_errors.APIError(429, body)
@@ -61,7 +61,7 @@ def test_bug_28_googles_sdk_reads_code_status_and_message() -> None:
 
 
 @pytest.mark.parametrize(("wait", "delay"), [(2.0, "2s"), (0.2, "1s"), (11.5, "12s")])
-def test_g4_e12_a_wait_is_reported_as_retry_info(wait: float, delay: str) -> None:
+def test_a_wait_is_reported_as_retry_info(wait: float, delay: str) -> None:
     details = written(ProxyError(503, "x", code="overloaded", retry_after=wait))["details"]
 
     assert details[1] == {
@@ -105,7 +105,7 @@ def test_an_error_without_a_code_has_a_reason() -> None:
         "The input token count (130001) exceeds the maximum number of tokens allowed (128000).",
     ],
 )
-def test_g4_e12_a_prompt_that_is_too_long_is_reported_in_googles_words(message: str) -> None:
+def test_a_prompt_that_is_too_long_is_reported_in_googles_words(message: str) -> None:
     error = written(ProxyError(400, message, code="context_length_exceeded"))
 
     assert error["message"] == (
@@ -119,7 +119,7 @@ def test_without_numbers_the_message_stays() -> None:
     assert error["message"] == "Too long."
 
 
-def test_g4_g7_googles_own_error_goes_out_as_it_came() -> None:
+def test_googles_own_error_goes_out_as_it_came() -> None:
     error = ProxyError(429, "ours", code="rate_limit_exceeded")
     error.native = b'[{ "error": {"code": 429}}]'
 

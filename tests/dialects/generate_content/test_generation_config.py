@@ -10,7 +10,7 @@ from tests.dialects.generate_content.requests import chat, config, read, refusal
 ENUM = {"type": "STRING", "enum": ["yes", "no"]}
 
 
-def test_g4_t15_what_is_said_in_both_apis() -> None:
+def test_what_is_said_in_both_apis() -> None:
     assert config(
         temperature=1,
         topP="0.95",
@@ -35,19 +35,19 @@ def test_g4_t15_what_is_said_in_both_apis() -> None:
 
 
 @pytest.mark.parametrize(("given", "sent"), [(64, "64"), (64.0, "64"), ("64", "64"), (0.5, "0.5")])
-def test_g4_t15_top_k_is_a_whole_number_where_it_can_be(given: object, sent: str) -> None:
+def test_top_k_is_a_whole_number_where_it_can_be(given: object, sent: str) -> None:
     assert json.dumps(config(topK=given)["top_k"]) == sent
 
 
-def test_g4_t15_names_in_snake_case_are_read() -> None:
+def test_names_in_snake_case_are_read() -> None:
     assert chat(generation_config={"max_output_tokens": 5})["max_completion_tokens"] == 5
 
 
-def test_g4_t15_one_candidate_is_what_one_gets_anyway() -> None:
+def test_one_candidate_is_what_one_gets_anyway() -> None:
     assert config(candidateCount=1, stopSequences=[]) == {}
 
 
-def test_g4_t15_log_probabilities() -> None:
+def test_log_probabilities() -> None:
     assert config(responseLogprobs=True, logprobs=3) == {"logprobs": True, "top_logprobs": 3}
     assert config(responseLogprobs=True) == {"logprobs": True}
     assert config(logprobs=3) == {}
@@ -55,7 +55,7 @@ def test_g4_t15_log_probabilities() -> None:
     assert request.ignored == ("generationConfig.logprobs",)
 
 
-def test_g4_t15_a_wrong_type_is_refused_with_its_path() -> None:
+def test_a_wrong_type_is_refused_with_its_path() -> None:
     error = refusal(generationConfig={"temperature": "warm"})
 
     assert (error.code, error.param) == ("invalid_type", "generationConfig.temperature")
@@ -74,7 +74,7 @@ def test_g4_t15_a_wrong_type_is_refused_with_its_path() -> None:
         {"responseFormat": {"text": {"jsonSchema": {"type": "object"}}}},
     ],
 )
-def test_g4_t16_a_schema_wherever_it_stands(fields: Any) -> None:
+def test_a_schema_wherever_it_stands(fields: Any) -> None:
     form = {"name": "response", "schema": {"type": "object"}}
 
     found = config(responseMimeType="application/json", **fields)
@@ -82,14 +82,14 @@ def test_g4_t16_a_schema_wherever_it_stands(fields: Any) -> None:
     assert found == {"response_format": {"type": "json_schema", "json_schema": form}}
 
 
-def test_g4_t16_json_without_a_schema() -> None:
+def test_json_without_a_schema() -> None:
     assert config(responseMimeType="application/json") == {
         "response_format": {"type": "json_object"}
     }
     assert config(responseMimeType="text/plain") == {}
 
 
-def test_g4_t16_one_of_some_words_is_said_in_words() -> None:
+def test_one_of_some_words_is_said_in_words() -> None:
     fields = {"responseMimeType": "text/x.enum", "responseSchema": ENUM}
     alone = chat(generationConfig=fields)
     behind = chat(generationConfig=fields, systemInstruction="Be brief.")
@@ -102,7 +102,7 @@ def test_g4_t16_one_of_some_words_is_said_in_words() -> None:
     assert "response_format" not in alone
 
 
-def test_g4_t16_places_stay_right_behind_words_of_the_proxy() -> None:
+def test_places_stay_right_behind_words_of_the_proxy() -> None:
     request = read(generationConfig={"responseMimeType": "text/x.enum", "responseSchema": ENUM})
 
     assert request.params.param("messages[1].content") == "contents[0]"
@@ -124,18 +124,18 @@ def test_g4_t16_places_stay_right_behind_words_of_the_proxy() -> None:
         ({"include_thoughts": False}, {"include_thoughts": False}),
     ],
 )
-def test_g4_t17_thinking(thinking: Any, asked: Any) -> None:
+def test_thinking(thinking: Any, asked: Any) -> None:
     assert config(thinkingConfig=thinking) == asked
 
 
-def test_g4_t17_an_unknown_level_is_refused() -> None:
+def test_an_unknown_level_is_refused() -> None:
     error = refusal(generationConfig={"thinkingConfig": {"thinkingLevel": "DEEP"}})
 
     assert error.param == "generationConfig.thinkingConfig.thinkingLevel"
 
 
 @pytest.mark.parametrize(("said", "shown"), [(True, True), (False, False), (None, False)])
-def test_g4_t17_thoughts_are_shown_if_asked_for(said: bool | None, shown: bool) -> None:
+def test_thoughts_are_shown_if_asked_for(said: bool | None, shown: bool) -> None:
     request = read(generationConfig={"thinkingConfig": {"includeThoughts": said}})
 
     assert request.show_thoughts is shown
@@ -143,18 +143,18 @@ def test_g4_t17_thoughts_are_shown_if_asked_for(said: bool | None, shown: bool) 
 
 
 @pytest.mark.parametrize("modalities", [["IMAGE"], ["TEXT", "audio"]])
-def test_g4_t18_another_form_than_text_is_refused(modalities: list[str]) -> None:
+def test_another_form_than_text_is_refused(modalities: list[str]) -> None:
     error = refusal(generationConfig={"responseModalities": modalities})
 
     assert (error.status, error.param) == (400, "generationConfig.responseModalities")
 
 
-def test_g4_t18_text_is_what_one_gets_anyway() -> None:
+def test_text_is_what_one_gets_anyway() -> None:
     assert config(responseModalities=["Text"]) == {}
 
 
 @pytest.mark.parametrize("name", ["speechConfig", "imageConfig", "mediaResolution"])
-def test_g4_t18_t19_what_has_no_equivalent_is_named(name: str) -> None:
+def test_what_has_no_equivalent_is_named(name: str) -> None:
     request = read(generationConfig={name: {} if name != "mediaResolution" else "LOW"})
 
     assert request.ignored == (f"generationConfig.{name}",)

@@ -21,14 +21,14 @@ def listed(query: str = "", models: Any = MODELS) -> Any:
     return json.loads(model_list(models, query))
 
 
-def test_g4_p6_googles_own_entries_stay_and_aliases_are_added() -> None:
+def test_googles_own_entries_stay_and_aliases_are_added() -> None:
     first, second, _ = listed()["models"]
 
     assert first == json.loads(NATIVE)
     assert second == {**json.loads(NATIVE), "name": "models/fast"}
 
 
-def test_g4_p6_other_models_show_their_methods_and_no_limits() -> None:
+def test_other_models_show_their_methods_and_no_limits() -> None:
     assert json.loads(model_object("openai/gpt-4.1-mini", b"")) == {
         "name": "models/openai/gpt-4.1-mini",
         "version": "",
@@ -40,7 +40,7 @@ def test_g4_p6_other_models_show_their_methods_and_no_limits() -> None:
     assert embeds["supportedGenerationMethods"] == ["embedContent", "batchEmbedContents"]
 
 
-def test_g4_p6_pages_are_as_long_as_asked_and_lead_on() -> None:
+def test_pages_are_as_long_as_asked_and_lead_on() -> None:
     names, token = [], ""
     for _ in range(3):
         page = listed(f"pageSize=1&pageToken={token}&key=x")
@@ -52,7 +52,7 @@ def test_g4_p6_pages_are_as_long_as_asked_and_lead_on() -> None:
 
 
 @pytest.mark.parametrize("size", ["", "0", "x", "-1", "1001", "9" * 5000])
-def test_g4_p6_a_page_has_a_thousand_at_most(size: str) -> None:
+def test_a_page_has_a_thousand_at_most(size: str) -> None:
     page = listed(f"pageSize={size}", [(f"m{number}", b"") for number in range(1001)])
 
     assert len(page["models"]) == 1000
@@ -60,7 +60,7 @@ def test_g4_p6_a_page_has_a_thousand_at_most(size: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["x", "%2B", "YWJj", "8J-Yig=="])
-def test_g4_p6_a_token_of_somebody_else_is_refused(token: str) -> None:
+def test_a_token_of_somebody_else_is_refused(token: str) -> None:
     with pytest.raises(ProxyError) as caught:
         listed(f"pageToken={token}")
 

@@ -84,11 +84,11 @@ def inline(mime: str, data: str, **more: Any) -> Any:
         ),
     ],
 )
-def test_g4_t6_data_within_the_request(given: Any, expected: Any) -> None:
+def test_data_within_the_request(given: Any, expected: Any) -> None:
     assert part(given) == expected
 
 
-def test_g4_t6_the_alphabet_of_googles_python_sdk_is_read() -> None:
+def test_the_alphabet_of_googles_python_sdk_is_read() -> None:
     raw = base64.b64decode(PNG)
     safe = base64.urlsafe_b64encode(raw).decode()
     assert "_" in safe or "-" in safe
@@ -99,7 +99,7 @@ def test_g4_t6_the_alphabet_of_googles_python_sdk_is_read() -> None:
 
 
 @pytest.mark.parametrize("data", ["", "?!", None])
-def test_g4_t6_data_that_is_none_is_refused_with_its_path(data: Any) -> None:
+def test_data_that_is_none_is_refused_with_its_path(data: Any) -> None:
     error = refusal(contents=[user({"text": "a"}, inline("image/png", data))])
 
     assert (error.status, error.param) == (400, "contents[0].parts[1].inlineData")
@@ -137,7 +137,7 @@ def linked(uri: Any, mime: str = "", **more: Any) -> Any:
         ),
     ],
 )
-def test_g4_t7_links_that_anybody_can_fetch(given: Any, expected: Any) -> None:
+def test_links_that_anybody_can_fetch(given: Any, expected: Any) -> None:
     assert part(given) == expected
 
 
@@ -152,7 +152,7 @@ def test_g4_t7_links_that_anybody_can_fetch(given: Any, expected: Any) -> None:
         None,
     ],
 )
-def test_g4_t7_what_only_google_can_fetch_is_refused_with_its_path(uri: Any) -> None:
+def test_what_only_google_can_fetch_is_refused_with_its_path(uri: Any) -> None:
     error = refusal(contents=[user({"text": "a"}, linked(uri, "image/png"))])
 
     assert error.status == 400
@@ -169,22 +169,22 @@ def result(response: Any, **more: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["output", "result", "content"])
-def test_g4_t9_a_result_that_is_one_text_is_that_text(name: str) -> None:
+def test_a_result_that_is_one_text_is_that_text(name: str) -> None:
     assert result({name: "sunny"}) == {"role": "tool", "tool_call_id": "1", "content": "sunny"}
 
 
 @pytest.mark.parametrize(
     "response", [{"output": {"a": 1.5}}, {"output": "a", "b": 1}, {"other": "a"}, {}, [1], "x"]
 )
-def test_g4_t9_any_other_result_is_json(response: Any) -> None:
+def test_any_other_result_is_json(response: Any) -> None:
     assert json.loads(result(response)["content"]) == response
 
 
-def test_g4_t9_no_result_is_an_empty_object() -> None:
+def test_no_result_is_an_empty_object() -> None:
     assert result(None)["content"] == "{}"
 
 
-def test_g4_t9_an_error_is_one() -> None:
+def test_an_error_is_one() -> None:
     assert result({"error": "no such city"}) == {
         "role": "tool",
         "tool_call_id": "1",
@@ -195,13 +195,13 @@ def test_g4_t9_an_error_is_one() -> None:
     assert "is_error" not in result({"error": "a", "output": "b"})
 
 
-def test_g4_t9_media_of_a_result() -> None:
+def test_media_of_a_result() -> None:
     found = result({"output": "a picture"}, parts=[inline("image/png", PNG)])
 
     assert [one["type"] for one in found["content"]] == ["text", "image_url"]
 
 
-def test_g4_t9_media_that_cannot_be_read_are_refused_with_their_path() -> None:
+def test_media_that_cannot_be_read_are_refused_with_their_path() -> None:
     bad = returned("f", parts=[{"fileData": {"fileUri": "gs://b/a"}}])
 
     error = refusal(contents=[user({"text": "a"}), model(called("f")), user(bad)])
@@ -227,7 +227,7 @@ def test_g4_t9_media_that_cannot_be_read_are_refused_with_their_path() -> None:
         ),
     ],
 )
-def test_g4_t11_code_that_google_ran_is_a_text(given: Any, expected: str) -> None:
+def test_code_that_google_ran_is_a_text(given: Any, expected: str) -> None:
     assert messages(user({"text": "a"}), model(given))[1]["content"] == expected
 
 

@@ -40,7 +40,7 @@ def refused(path: str, method: str = "POST") -> ProxyError:
     ],
 )
 @pytest.mark.parametrize("verb", VERBS)
-def test_g4_p1_p7_every_prefix_leads_to_the_method(prefix: str, verb: str) -> None:
+def test_every_prefix_leads_to_the_method(prefix: str, verb: str) -> None:
     path = f"{prefix}/models/gemini-3-flash:{verb}"
 
     assert read_path(path) == GooglePath("call", verb, "gemini-3-flash")
@@ -60,7 +60,7 @@ def test_g4_p1_p7_every_prefix_leads_to_the_method(prefix: str, verb: str) -> No
     ],
 )
 @pytest.mark.parametrize("colon", [":", "%3A", "%3a"])
-def test_g4_p2_the_last_colon_ends_the_model(written: str, model: str, colon: str) -> None:
+def test_the_last_colon_ends_the_model(written: str, model: str, colon: str) -> None:
     found = read_path(f"/v1beta/models/{written}{colon}{STREAM}")
 
     assert found == GooglePath("call", STREAM, model)
@@ -69,7 +69,7 @@ def test_g4_p2_the_last_colon_ends_the_model(written: str, model: str, colon: st
 @pytest.mark.parametrize(
     "model", ["../files", "a/../b", "a%00b", "a b", "a//..", "%2e%2e", "/x%2F", "é", "a%0d%0ab"]
 )
-def test_g4_p3_a_name_that_is_none_does_not_exist(model: str) -> None:
+def test_a_name_that_is_none_does_not_exist(model: str) -> None:
     error = refused(f"/v1beta/models/{model}:generateContent")
 
     assert (error.status, error.code) == (404, "model_not_found")
@@ -90,32 +90,32 @@ def test_g4_p3_a_name_that_is_none_does_not_exist(model: str) -> None:
         "/gemini",
     ],
 )
-def test_g4_p4_what_is_not_served_says_so(path: str) -> None:
+def test_what_is_not_served_says_so(path: str) -> None:
     error = refused(path)
 
     assert (error.status, error.code) == (404, "unknown_url")
     assert is_googles(path)
 
 
-def test_g4_p4_the_nearest_method_is_named() -> None:
+def test_the_nearest_method_is_named() -> None:
     assert "Did you mean generateContent?" in refused("/v1beta/models/x:generateContents").message
 
 
 @pytest.mark.parametrize("prefix", ["/v1beta", "/v1alpha", "/gemini/v1beta", "/v1", ""])
-def test_g4_p5_lists_and_single_models(prefix: str) -> None:
+def test_lists_and_single_models(prefix: str) -> None:
     assert read_path(f"{prefix}/models", "GET") == GooglePath("models")
     assert read_path(f"{prefix}/models/", "HEAD") == GooglePath("models")
     found = read_path(f"{prefix}/models/models/openai%2Fgpt-4.1:mini", "GET")
     assert found == GooglePath("model", model="openai/gpt-4.1:mini")
 
 
-def test_g4_p5_lists_that_openais_clients_ask_for_too_are_not_only_googles() -> None:
+def test_lists_that_openais_clients_ask_for_too_are_not_only_googles() -> None:
     assert is_googles("/v1beta/models")
     assert not is_googles("/v1/models")
     assert not is_googles("/models/gpt-4.1")
 
 
-def test_g4_p10_each_address_has_its_methods() -> None:
+def test_each_address_has_its_methods() -> None:
     call = read_path(f"/v1beta/models/x:{STREAM}", "GET")
     listed = read_path("/v1beta/models", "GET")
 
@@ -125,14 +125,14 @@ def test_g4_p10_each_address_has_its_methods() -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1:streamGenerateContent", "/v1beta/models:generateContent"])
-def test_bug_20_an_address_without_its_model_says_where_it_belongs(path: str) -> None:
+def test_an_address_without_its_model_says_where_it_belongs(path: str) -> None:
     error = refused(path)
 
     assert "/v1beta/models/MODEL:" in error.message
     assert is_googles(path)
 
 
-def test_bug_19_a_base_url_without_a_version_is_served() -> None:
+def test_a_base_url_without_a_version_is_served() -> None:
     assert read_path(f"/models/gemini-3-flash:{STREAM}") is not None
 
 
@@ -161,7 +161,7 @@ def test_an_id_with_a_colon_is_no_method() -> None:
 
 
 @pytest.mark.skipif(not WIRE.is_dir(), reason="the captured requests are not next to this checkout")
-def test_bug_14_every_captured_address_of_a_real_client_is_known() -> None:
+def test_every_captured_address_of_a_real_client_is_known() -> None:
     paths = [
         json.loads(file.read_text())["path"].partition("?")[0]
         for file in (WIRE / "agents").glob("gemini_cli*.json")

@@ -16,32 +16,32 @@ from tests.support.recordings import WIRE, recordings, request_of
 
 
 @pytest.mark.parametrize("threshold", ["OFF", "block_none", None])
-def test_g4_t19_filters_that_are_off_are_not_named(threshold: str | None) -> None:
+def test_filters_that_are_off_are_not_named(threshold: str | None) -> None:
     settings = [{"category": "HARM_CATEGORY_HATE_SPEECH", "threshold": threshold}]
 
     assert read(safetySettings=settings).ignored == ()
 
 
-def test_g4_t19_filters_that_are_on_are_named() -> None:
+def test_filters_that_are_on_are_named() -> None:
     settings = [{"threshold": "OFF"}, {"threshold": "BLOCK_LOW_AND_ABOVE"}]
 
     assert read(safetySettings=settings).ignored == ("safetySettings",)
 
 
-def test_g4_t19_a_cache_of_googles_is_refused() -> None:
+def test_a_cache_of_googles_is_refused() -> None:
     error = refusal(cachedContent="cachedContents/abc")
 
     assert (error.status, error.param) == (400, "cachedContent")
 
 
-def test_g4_t19_bug_09_what_no_upstream_could_mean_is_dropped_without_a_word() -> None:
+def test_what_no_upstream_could_mean_is_dropped_without_a_word() -> None:
     request = read(labels={"a": "b"}, serviceTier="flex", store=False, stream=True, model="x")
 
     assert request.ignored == ()
     assert json.loads(request.body).keys() == {"messages"}
 
 
-def test_g4_t20_unknown_fields_are_dropped_and_named() -> None:
+def test_unknown_fields_are_dropped_and_named() -> None:
     request = read(newField=1, generationConfig={"newKnob": 2, "topK": 3})
 
     assert request.ignored == ("newField", "generationConfig.newKnob")
@@ -50,7 +50,7 @@ def test_g4_t20_unknown_fields_are_dropped_and_named() -> None:
 
 
 @pytest.mark.parametrize("contents", [[], None, "", [{"parts": []}], [{"parts": [{"text": ""}]}]])
-def test_g4_t21_contents_are_required(contents: Any) -> None:
+def test_contents_are_required(contents: Any) -> None:
     error = refusal(contents=contents, systemInstruction="Be brief.")
 
     assert (error.status, error.message, error.param) == (400, "contents are required", "contents")
@@ -77,7 +77,7 @@ CAPTURED = sorted((WIRE / "agents").glob("gemini_cli*.json")) if WIRE.is_dir() e
 
 @pytest.mark.skipif(not CAPTURED, reason="the captured requests are not next to this checkout")
 @pytest.mark.parametrize("file", CAPTURED, ids=lambda file: file.stem)
-def test_bug_14_every_captured_request_of_gemini_cli_translates(file: Any) -> None:
+def test_every_captured_request_of_gemini_cli_translates(file: Any) -> None:
     body = json.dumps(json.loads(file.read_text())["body"]).encode()
     if file.stem.endswith("web_search"):
         with pytest.raises(ProxyError, match="googleSearch is not served"):

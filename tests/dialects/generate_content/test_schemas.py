@@ -72,11 +72,11 @@ from jarvis_proxy.errors import ProxyError
         (True, True),
     ],
 )
-def test_g4_t12_each_keyword(google: Any, json_schema: Any) -> None:
+def test_each_keyword(google: Any, json_schema: Any) -> None:
     assert from_google(google, "p") == json_schema
 
 
-def test_bug_11_12_a_schema_of_gemini_clis_router_in_capitals() -> None:
+def test_a_schema_of_gemini_clis_router_in_capitals() -> None:
     schema = {
         "type": "OBJECT",
         "properties": {"type": {"type": "STRING", "enum": ["STRING"]}},

@@ -37,17 +37,17 @@ PNG = base64.b64encode(b"\x89PNG\r\n").decode()
         ("lone \ud83d", {"_raw_arguments": "lone ?"}),
     ],
 )
-def test_g4_e3_arguments_are_always_an_object(said: str, args: dict[str, Any]) -> None:
+def test_arguments_are_always_an_object(said: str, args: dict[str, Any]) -> None:
     assert json.loads(bytes(arguments(said))) == args
 
 
-def test_g4_e3_numbers_of_arguments_keep_their_digits_and_lines_are_joined() -> None:
+def test_numbers_of_arguments_keep_their_digits_and_lines_are_joined() -> None:
     assert bytes(arguments('{\n "n": 12345678901234567890,\r\n "x": 1.50 }')) == (
         b'{"n":12345678901234567890,"x":1.50}'
     )
 
 
-def test_bug_17_ids_of_calls_pass() -> None:
+def test_ids_of_calls_pass() -> None:
     first = frames(streamed(call("f", call_id="toolu_01:x"), finish("tool_calls")))[0]
 
     assert parts(first)[0]["functionCall"]["id"] == "toolu_01:x"
@@ -59,14 +59,14 @@ def test_a_custom_call_is_its_input() -> None:
     assert parts(first)[0]["functionCall"]["args"] == {"input": "free text"}
 
 
-def test_g4_e4_a_seal_comes_back_from_the_signature() -> None:
+def test_a_seal_comes_back_from_the_signature() -> None:
     first = frames(streamed(seal("chat.x", "Grüße"), call("f"), finish("tool_calls")))[0]
 
     state = from_google_signature(parts(first)[0]["thoughtSignature"])
     assert state == SealedState("chat.x", "Grüße")
 
 
-def test_g4_e4_blocks_of_one_turn_are_one_seal() -> None:
+def test_blocks_of_one_turn_are_one_seal() -> None:
     one, two = ([{"type": "thinking", "thinking": word, "signature": word}] for word in "ab")
     steps = seal("anthropic", json.dumps(one)), seal("anthropic", json.dumps(two)), finish()
     signature = parts(whole(*steps))[0]["thoughtSignature"]
@@ -76,7 +76,7 @@ def test_g4_e4_blocks_of_one_turn_are_one_seal() -> None:
     assert (state.owner, json.loads(state.payload)) == ("anthropic", one + two)
 
 
-def test_g4_e4_of_other_states_the_last_counts() -> None:
+def test_of_other_states_the_last_counts() -> None:
     signature = parts(whole(seal("chat.x", "a"), seal("chat.x", "b"), finish()))[0]
 
     assert from_google_signature(signature["thoughtSignature"]) == SealedState("chat.x", "b")
@@ -100,20 +100,20 @@ def image(url: str) -> Any:
         ),
     ],
 )
-def test_g4_e8_pictures_are_data_or_links(url: str, part: dict[str, Any]) -> None:
+def test_pictures_are_data_or_links(url: str, part: dict[str, Any]) -> None:
     steps = text("a"), image(url), finish()
 
     assert parts(frames(streamed(*steps))[1]) == [part]
     assert parts(whole(*steps)) == [{"text": "a"}, part]
 
 
-def test_g4_e8_sound_is_data() -> None:
+def test_sound_is_data() -> None:
     steps = (lambda sink: sink.speech("audio/wav", "UklG")), finish()
 
     assert parts(whole(*steps)) == [{"inlineData": {"mimeType": "audio/wav", "data": "UklG"}}]
 
 
-def test_g4_e8_log_probabilities_stand_in_the_last_frame() -> None:
+def test_log_probabilities_stand_in_the_last_frame() -> None:
     tokens = [TokenLogprob("Hi", -0.5, [72, 105], [TopLogprob("Ho", -1.5, [72])])]
     steps = text("Hi"), (lambda sink: sink.logprobs(tokens)), finish()
 

@@ -17,7 +17,7 @@ OTHER = {"name": "other", "parametersJsonSchema": {"type": "object", "minItems":
 TOOLS = [{"functionDeclarations": [WEATHER, OTHER]}]
 
 
-def test_g4_t12_declarations_become_functions() -> None:
+def test_declarations_become_functions() -> None:
     first, second = chat(tools=TOOLS)["tools"]
 
     schema = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -35,7 +35,7 @@ def test_g4_t12_declarations_become_functions() -> None:
     }
 
 
-def test_g4_t12_names_in_snake_case_are_read() -> None:
+def test_names_in_snake_case_are_read() -> None:
     snake = {"name": "f", "parameters_json_schema": {"my_key": {"other_key": 1}}}
 
     (tool,) = chat(tools={"function_declarations": [snake]})["tools"]
@@ -43,7 +43,7 @@ def test_g4_t12_names_in_snake_case_are_read() -> None:
     assert tool["function"]["parameters"] == {"my_key": {"other_key": 1}}
 
 
-def test_g4_t12_a_function_needs_a_name() -> None:
+def test_a_function_needs_a_name() -> None:
     error = refusal(tools=[{}, {"functionDeclarations": [{"description": "x"}]}])
 
     assert error.param == "tools[1].functionDeclarations[0].name"
@@ -54,13 +54,13 @@ def test_g4_t12_a_function_needs_a_name() -> None:
 @pytest.mark.parametrize(
     "name", ["googleSearch", "googleSearchRetrieval", "urlContext", "codeExecution", "googleMaps"]
 )
-def test_g4_t13_googles_own_tools_are_dropped_and_named(name: str) -> None:
+def test_googles_own_tools_are_dropped_and_named(name: str) -> None:
     request = read(tools=[*TOOLS, {name: {}}])
 
     assert request.ignored == (f"tools[1].{name}",)
 
 
-def test_g4_t13_googles_own_tools_alone_are_refused() -> None:
+def test_googles_own_tools_alone_are_refused() -> None:
     error = refusal(tools=[{"google_search": {}}])
 
     assert error.message == f"googleSearch is not served for {MODEL}."
@@ -102,7 +102,7 @@ def test_g4_t13_googles_own_tools_alone_are_refused() -> None:
         ),
     ],
 )
-def test_g4_t14_modes(mode: str, names: list[str], choice: Any) -> None:
+def test_modes(mode: str, names: list[str], choice: Any) -> None:
     calling = {"mode": mode, "allowedFunctionNames": names}
 
     found = chat(tools=TOOLS, toolConfig={"functionCallingConfig": calling})
@@ -111,17 +111,17 @@ def test_g4_t14_modes(mode: str, names: list[str], choice: Any) -> None:
 
 
 @pytest.mark.parametrize("calling", [{}, {"mode": "MODE_UNSPECIFIED"}, None])
-def test_g4_t14_no_mode_is_no_choice(calling: Any) -> None:
+def test_no_mode_is_no_choice(calling: Any) -> None:
     assert "tool_choice" not in chat(tools=TOOLS, toolConfig={"functionCallingConfig": calling})
 
 
-def test_g4_t14_an_unknown_mode_is_refused() -> None:
+def test_an_unknown_mode_is_refused() -> None:
     error = refusal(tools=TOOLS, toolConfig={"functionCallingConfig": {"mode": "SOME"}})
 
     assert error.param == "toolConfig.functionCallingConfig.mode"
 
 
-def test_g4_t14_without_functions_there_is_no_choice() -> None:
+def test_without_functions_there_is_no_choice() -> None:
     found = chat(toolConfig={"functionCallingConfig": {"mode": "ANY"}})
 
     assert found.keys() == {"messages"}
@@ -139,7 +139,7 @@ def test_too_many_functions_are_refused() -> None:
     assert refusal(tools=[{"functionDeclarations": many}]).code == "array_above_max_length"
 
 
-def test_g4_t13_a_tool_that_is_null_is_none() -> None:
+def test_a_tool_that_is_null_is_none() -> None:
     request = read(tools=[{**TOOLS[0], "googleSearch": None}])
 
     assert request.ignored == ()

@@ -56,7 +56,7 @@ def thinking(words: str, signature: str) -> Json:
 # -- whole ---------------------------------------------------------------------------------------
 
 
-def test_a1_the_message_has_its_keys_in_anthropics_order() -> None:
+def test_the_message_has_its_keys_in_anthropics_order() -> None:
     message = both(text("Hi"), finish())
     assert list(message) == [
         "id",
@@ -80,7 +80,7 @@ def test_a1_the_message_has_its_keys_in_anthropics_order() -> None:
     }
 
 
-def test_a2_blocks_stand_in_the_order_of_the_events() -> None:
+def test_blocks_stand_in_the_order_of_the_events() -> None:
     events = (
         thought("h"), thought("m"), text("a"), text("b"), call(), call('{"a":1}', call_id="call_2"),
         text("c"), finish("tool_calls"),
@@ -112,12 +112,12 @@ def test_a2_blocks_stand_in_the_order_of_the_events() -> None:
         (('{"a":', "1"), {"_raw_arguments": '{"a":1'}),
     ],
 )
-def test_a3_the_input_of_a_call_is_an_object(pieces: tuple[str, ...], expected: Json) -> None:
+def test_the_input_of_a_call_is_an_object(pieces: tuple[str, ...], expected: Json) -> None:
     (block,) = both(call(*pieces), finish("tool_calls"))["content"]
     assert block == {**CALLED, "input": expected}
 
 
-def test_a4_an_answer_of_nothing_has_one_empty_text() -> None:
+def test_an_answer_of_nothing_has_one_empty_text() -> None:
     assert both(finish())["content"] == [said("")]
     assert both(thought("hm"), finish(), shows=False)["content"] == [said("")]
     assert both(call(), finish("tool_calls"))["content"] == [{**CALLED, "input": {}}]
@@ -141,15 +141,13 @@ def test_a4_an_answer_of_nothing_has_one_empty_text() -> None:
         ([sealed("anthropic", '[{"type":"thinking","thinking":"a"}]'), call()], [], []),
     ],
 )  # fmt: skip
-def test_a5_thinking_with_its_seal(
-    events: list[Event], shown: list[Json], hidden: list[Json]
-) -> None:
+def test_thinking_with_its_seal(events: list[Event], shown: list[Json], hidden: list[Json]) -> None:
     called = [{**CALLED, "input": {}}]
     assert both(*events, finish("tool_calls"))["content"] == shown + called
     assert both(*events, finish("tool_calls"), shows=False)["content"] == hidden + called
 
 
-def test_a6_without_being_asked_for_thinking_geminis_seal_stays_away() -> None:
+def test_without_being_asked_for_thinking_geminis_seal_stays_away() -> None:
     flags = {"shows": False, "asked": False}
     events = (thought("hm"), GEMINI, call(), finish("tool_calls"))
     assert both(*events, **flags)["content"] == [{**CALLED, "input": {}}]
@@ -184,12 +182,12 @@ def test_a6_without_being_asked_for_thinking_geminis_seal_stays_away() -> None:
         ),
     ],
 )
-def test_a7_usage(usage: ChatUsage | None, expected: Json) -> None:
+def test_usage(usage: ChatUsage | None, expected: Json) -> None:
     reported = both(text("Hi"), finish(), usage=usage)["usage"]
     assert reported == {**expected, "service_tier": "standard"}
 
 
-def test_a7_searches_of_the_upstream_are_counted() -> None:
+def test_searches_of_the_upstream_are_counted() -> None:
     message = both(
         lambda sink: sink.server_tool("web_search", 2),
         lambda sink: sink.server_tool("web_search", 1),
@@ -213,7 +211,7 @@ def test_a7_searches_of_the_upstream_are_counted() -> None:
         ("content_filter", {}, ("refusal", None)),
     ],
 )
-def test_a8_reasons(reason: str, fields: Json, expected: tuple[str, str | None]) -> None:
+def test_reasons(reason: str, fields: Json, expected: tuple[str, str | None]) -> None:
     message = both(text("Hi"), finish(reason, **fields))
     assert (message["stop_reason"], message["stop_sequence"]) == expected
 
@@ -227,7 +225,7 @@ def test_a8_reasons(reason: str, fields: Json, expected: tuple[str, str | None])
         ([text("So ")], "Blocked.", ["So "]),
     ],
 )
-def test_a8_a_refusal_says_why(events: list[Event], reported: str | None, texts: list[str]) -> None:
+def test_a_refusal_says_why(events: list[Event], reported: str | None, texts: list[str]) -> None:
     message = both(*events, finish("content_filter", native="SAFETY", message=reported))
     assert message["stop_details"] == {"type": "refusal", "category": None, "explanation": reported}
     assert [b["text"] for b in message["content"] if b["type"] == "text"] == texts
@@ -236,7 +234,7 @@ def test_a8_a_refusal_says_why(events: list[Event], reported: str | None, texts:
 # -- stream --------------------------------------------------------------------------------------
 
 
-def test_s1_each_event_is_named_by_its_type_on_one_line() -> None:
+def test_each_event_is_named_by_its_type_on_one_line() -> None:
     data = stream(thought("a\nb"), text("c\r\nd"), finish())
     assert [event["type"] for event in read(data)] == [
         "message_start",
@@ -252,7 +250,7 @@ def test_s1_each_event_is_named_by_its_type_on_one_line() -> None:
 
 
 @pytest.mark.parametrize("usage", [USAGE, None])
-def test_s2_nothing_is_written_before_there_is_something_to_show(usage: ChatUsage | None) -> None:
+def test_nothing_is_written_before_there_is_something_to_show(usage: ChatUsage | None) -> None:
     made = answer(streamed=True, shows=False)
     sink = made.choice(0)
     sink.begin("id", usage)
@@ -274,7 +272,7 @@ def test_s2_nothing_is_written_before_there_is_something_to_show(usage: ChatUsag
     assert (first["message"]["content"], first["message"]["stop_reason"]) == ([], None)
 
 
-def test_s2_pieces_go_out_as_they_come() -> None:
+def test_pieces_go_out_as_they_come() -> None:
     made = answer(streamed=True)
     for words in ("a", "b"):
         made.choice(0).text(words)
@@ -283,14 +281,14 @@ def test_s2_pieces_go_out_as_they_come() -> None:
     assert made.kept == 0
 
 
-def test_s3_blocks_are_numbered_without_a_gap() -> None:
+def test_blocks_are_numbered_without_a_gap() -> None:
     data = stream(thought("a"), text("b"), call(), call(), text("c"), finish())
     indices = [e["index"] for e in read(data) if e["type"] == "content_block_start"]
     assert indices == [0, 1, 2, 3, 4]
     assert len(replay(data)["content"]) == 5
 
 
-def test_s4_another_kind_of_piece_begins_another_block() -> None:
+def test_another_kind_of_piece_begins_another_block() -> None:
     data = stream(text("a"), thought("b"), text("c"), call("{}"), thought("d"), finish())
     assert [block["type"] for block in replay(data)["content"]] == [
         "text",
@@ -301,7 +299,7 @@ def test_s4_another_kind_of_piece_begins_another_block() -> None:
     ]
 
 
-def test_s5_a_thinking_block_has_one_signature_at_its_end() -> None:
+def test_a_thinking_block_has_one_signature_at_its_end() -> None:
     data = stream(thought("a"), GEMINI, thought("b"), GEMINI, GEMINI, call(), finish())
     deltas = [e["delta"]["type"] for e in read(data) if e["type"] == "content_block_delta"]
     signature = "signature_delta"
@@ -309,12 +307,12 @@ def test_s5_a_thinking_block_has_one_signature_at_its_end() -> None:
     assert len(replay(data)["content"]) == 4
 
 
-def test_s6_no_text_block_is_opened_before_there_is_text() -> None:
+def test_no_text_block_is_opened_before_there_is_text() -> None:
     kinds = [block["type"] for block in replay(stream(call(), finish("tool_calls")))["content"]]
     assert kinds == ["tool_use"]
 
 
-def test_s7_arguments_are_streamed_as_they_come() -> None:
+def test_arguments_are_streamed_as_they_come() -> None:
     made = answer(streamed=True)
     event = call('{"city"', ":", "", ' "Köln"}')
     event(made.choice(0))
@@ -325,18 +323,18 @@ def test_s7_arguments_are_streamed_as_they_come() -> None:
     assert [e["type"] for e in events[-2:]] == ["content_block_delta", "content_block_stop"]
 
 
-def test_s7_a_call_without_arguments_has_no_delta() -> None:
+def test_a_call_without_arguments_has_no_delta() -> None:
     kinds = [event["type"] for event in read(stream(call(), finish("tool_calls")))]
     assert "content_block_delta" not in kinds
 
 
-def test_s8_each_block_ends_once() -> None:
+def test_each_block_ends_once() -> None:
     data = stream(thought("a"), GEMINI, text("b"), call("{}"), call(), finish("tool_calls"))
     kinds = [event["type"] for event in read(data)]
     assert kinds.count("content_block_start") == kinds.count("content_block_stop") == 4
 
 
-def test_s9_the_end_has_the_reason_and_all_of_the_usage() -> None:
+def test_the_end_has_the_reason_and_all_of_the_usage() -> None:
     *_, delta, stop = read(stream(begin(ChatUsage(7, 0, 7)), text("a"), finish("length")))
     assert delta == {
         "type": "message_delta",
@@ -347,17 +345,17 @@ def test_s9_the_end_has_the_reason_and_all_of_the_usage() -> None:
     assert b"[DONE]" not in stream(text("a"), finish())
 
 
-def test_s9_without_usage_at_the_end_that_of_the_start_holds() -> None:
+def test_without_usage_at_the_end_that_of_the_start_holds() -> None:
     *_, delta, _ = read(stream(begin(ChatUsage(7, 1, 8)), text("a"), finish(), usage=None))
     assert (delta["usage"]["input_tokens"], delta["usage"]["output_tokens"]) == (7, 1)
 
 
-def test_s10_signed_text_stays_text_and_no_answer_ends_in_a_seal() -> None:
+def test_signed_text_stays_text_and_no_answer_ends_in_a_seal() -> None:
     assert both(text("a"), GEMINI, finish())["content"] == [said("a")]
     assert both(GEMINI, finish())["content"] == [said("")]
 
 
-def test_s10_seal_stands_before_what_follows_the_signed_text() -> None:
+def test_seal_stands_before_what_follows_the_signed_text() -> None:
     events = (text("a"), GEMINI, call("{}"), finish("tool_calls"))
     kinds = [block["type"] for block in both(*events)["content"]]
     assert kinds == ["text", "thinking", "tool_use"]
@@ -365,7 +363,7 @@ def test_s10_seal_stands_before_what_follows_the_signed_text() -> None:
     assert [block["type"] for block in unasked] == ["text", "tool_use"]
 
 
-def test_s11_what_was_written_before_an_error_leaves_its_block_open() -> None:
+def test_what_was_written_before_an_error_leaves_its_block_open() -> None:
     made = answer(streamed=True)
     made.choice(0).text("a")
     assert [event["type"] for event in read(made.take())] == [
@@ -376,7 +374,7 @@ def test_s11_what_was_written_before_an_error_leaves_its_block_open() -> None:
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
-def test_s13_any_text_comes_through(words: str) -> None:
+def test_any_text_comes_through(words: str) -> None:
     events = (thought(words), text(words), call(json.dumps({"a": words})), finish("tool_calls"))
     first, second, third = both(*events)["content"]
     assert (first["thinking"], second["text"], third["input"]) == (words, words, {"a": words})

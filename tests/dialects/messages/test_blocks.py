@@ -18,7 +18,7 @@ from tests.dialects.messages.requests import (
 )
 
 
-def test_r06_an_unknown_block_is_named() -> None:
+def test_an_unknown_block_is_named() -> None:
     error = fault(messages=[user("a"), model("b"), user({"type": "hologram"})])
     assert error.param == "messages.2.content.0"
     assert error.message == (
@@ -29,7 +29,7 @@ def test_r06_an_unknown_block_is_named() -> None:
     assert fault(system=[PIXEL]).param == "system.0"
 
 
-def test_r07_text_without_citations_and_no_empty_text() -> None:
+def test_text_without_citations_and_no_empty_text() -> None:
     found = messages(user(text("a", citations=[{"type": "char_location"}]), text("")))
     assert found == [{"role": "user", "content": "a"}]
     assert fault(messages=[user({"type": "text"})]).message == (
@@ -38,7 +38,7 @@ def test_r07_text_without_citations_and_no_empty_text() -> None:
 
 
 @pytest.mark.parametrize("place", ["user", "tool_result"])
-def test_r08_images(place: str) -> None:
+def test_images(place: str) -> None:
     link = {"type": "image", "source": {"type": "url", "url": "https://a.example/b.png"}}
     given = [PIXEL, link | {"cache_control": CACHED}]
     expected = [
@@ -57,7 +57,7 @@ def test_r08_images(place: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["image", "document"])
-def test_r08_r09_stored_files_are_refused(kind: str) -> None:
+def test_stored_files_are_refused(kind: str) -> None:
     block = {"type": kind, "source": {"type": "file", "file_id": "file_1"}}
     error = fault(messages=[user(block)])
     assert (error.code, error.param) == ("invalid_file_id", "messages.0.content.0.source")
@@ -80,7 +80,7 @@ def test_r08_r09_stored_files_are_refused(kind: str) -> None:
         ({"type": "image", "source": None}, "source"),
     ],
 )
-def test_r08_r09_a_source_lacks_something(block: Json, param: str) -> None:
+def test_a_source_lacks_something(block: Json, param: str) -> None:
     assert fault(messages=[user(block)]).param == f"messages.0.content.0.{param}"
 
 
@@ -125,12 +125,12 @@ PDF_URL = "data:application/pdf;base64,JVBERi0x"
         ({"source": {"type": "content", "content": "abc"}, "title": "T"}, [text("T"), text("abc")]),
     ],
 )
-def test_r09_documents(block: Json, expected: list[Json]) -> None:
+def test_documents(block: Json, expected: list[Json]) -> None:
     (found,) = messages(user({"type": "document", "citations": {"enabled": True}, **block}))
     assert found["content"] == expected
 
 
-def test_r10_search_results() -> None:
+def test_search_results() -> None:
     block = {
         "type": "search_result",
         "source": "https://a.example",

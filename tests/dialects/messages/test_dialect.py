@@ -72,7 +72,7 @@ def count(**fields: Any) -> int:
     return int(answer["input_tokens"])
 
 
-def test_t1_a_request_without_max_tokens_is_counted_and_a_wrong_one_is_refused() -> None:
+def test_a_request_without_max_tokens_is_counted_and_a_wrong_one_is_refused() -> None:
     assert count() == count(thinking={"type": "enabled", "budget_tokens": 1024})
     with pytest.raises(ProxyError, match="messages: Field required"):
         count_tokens(b'{"model":"m"}')
@@ -97,11 +97,11 @@ def test_t1_a_request_without_max_tokens_is_counted_and_a_wrong_one_is_refused()
         ),
     ],
 )
-def test_t3_what_content_costs(content: str | list[Json], expected: int) -> None:
+def test_what_content_costs(content: str | list[Json], expected: int) -> None:
     assert count(messages=[{"role": "user", "content": content}]) == 8 + expected
 
 
-def test_t3_a_search_result_costs_its_text() -> None:
+def test_a_search_result_costs_its_text() -> None:
     block = {
         "type": "search_result",
         "source": "s",
@@ -111,7 +111,7 @@ def test_t3_a_search_result_costs_its_text() -> None:
     assert 108 < count(messages=[user(block)]) < 150
 
 
-def test_t3_system_calls_thoughts_and_results_count() -> None:
+def test_system_calls_thoughts_and_results_count() -> None:
     plain = count(messages=[user("a"), model(call("1")), user(result("1", "x"))])
     longer = count(
         system="a" * 35,
@@ -124,25 +124,25 @@ def test_t3_system_calls_thoughts_and_results_count() -> None:
     assert 8 + 40 <= longer - plain <= 8 + 45
 
 
-def test_t3_a_tool_costs_its_schema_and_a_form_too() -> None:
+def test_a_tool_costs_its_schema_and_a_form_too() -> None:
     schema = {"type": "object", "properties": {"a": {"description": "a" * 350}}}
     assert 140 < count(tools=[{"name": "f", "input_schema": schema}]) - count() < 190
     form = {"format": {"type": "json_schema", "schema": schema}}
     assert 100 < count(output_config=form) - count() < 160
 
 
-def test_t3_the_count_is_rounded_up_and_at_least_one() -> None:
+def test_the_count_is_rounded_up_and_at_least_one() -> None:
     assert count(messages=[user("a")]) == 9
     assert math.ceil(8 + 1 / 3.5) == 9
 
 
-def test_bug_60_the_count_of_code_and_prose_is_not_too_low() -> None:
+def test_the_count_of_code_and_prose_is_not_too_low() -> None:
     """Common tokenizers take four bytes of English for a token, and three of code."""
     prose = "The quick brown fox jumps over the lazy dog. " * 100
     assert count(messages=[user(prose)]) > len(prose) / 4
 
 
-def test_t5_bug_59_the_answer_needs_no_upstream() -> None:
+def test_the_answer_needs_no_upstream() -> None:
     assert count_tokens(body()) == b'{"input_tokens":9}'
 
 

@@ -164,7 +164,7 @@ def test_an_upstreams_own_error_in_this_form_goes_out_as_it_came() -> None:
     assert (answer.status, answer.body) == (400, error.native)
 
 
-def test_d71_the_error_event_ends_a_stream() -> None:
+def test_the_error_event_ends_a_stream() -> None:
     event = encode_error_event(ProxyError(503, "M\nN", code="overloaded"), ID)
     name, data, *rest = event.split(b"\n")
     assert (name, rest) == (b"event: error", [b"", b""])
@@ -173,10 +173,10 @@ def test_d71_the_error_event_ends_a_stream() -> None:
     assert body["request_id"] == f"req_{ID}"
 
 
-def test_bug_56_62_the_error_event_is_named_twice() -> None:
+def test_the_error_event_is_named_twice() -> None:
     event = encode_error_event(ProxyError(500, "M"), ID)
     assert event.startswith(b'event: error\ndata: {"type":"error",')
 
 
-def test_d72_bug_53_the_heartbeat_is_an_event() -> None:
+def test_the_heartbeat_is_an_event() -> None:
     assert PING == b'event: ping\ndata: {"type": "ping"}\n\n'

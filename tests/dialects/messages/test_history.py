@@ -32,14 +32,14 @@ from tests.dialects.messages.requests import (
         ([text("a", cache_control=CACHED)], [text("a", cache_control=CACHED)]),
     ],
 )
-def test_r02_system_is_one_leading_message(system: Any, expected: Any) -> None:
+def test_system_is_one_leading_message(system: Any, expected: Any) -> None:
     first, second = messages(user("Hi"), system=system)
     assert first == {"role": "system", "content": expected}
     assert second == {"role": "user", "content": "Hi"}
 
 
 @pytest.mark.parametrize("system", ["", [], [text("")]])
-def test_r02_an_empty_system_is_none(system: Any) -> None:
+def test_an_empty_system_is_none(system: Any) -> None:
     assert [m["role"] for m in messages(user("Hi"), system=system)] == ["user"]
 
 
@@ -53,17 +53,17 @@ BILLING = "x-anthropic-billing-header: cc_version=2.1; cch=00000;"
         f"{BILLING}\nBe brief.",
     ],
 )
-def test_r03_the_billing_line_is_dropped(system: Any) -> None:
+def test_the_billing_line_is_dropped(system: Any) -> None:
     assert messages(user("Hi"), system=system)[0]["content"] == "Be brief."
 
 
-def test_r03_only_the_first_line_of_a_text_is_looked_at() -> None:
+def test_only_the_first_line_of_a_text_is_looked_at() -> None:
     system = f"Be brief.\n{BILLING}"
     assert messages(user("Hi"), system=system)[0]["content"] == system
     assert [m["role"] for m in messages(user("Hi"), system=BILLING)] == ["user"]
 
 
-def test_r04_system_messages_may_stand_anywhere() -> None:
+def test_system_messages_may_stand_anywhere() -> None:
     found = messages(user("a"), {"role": "system", "content": "s"}, user("b"))
     assert found == [
         {"role": "user", "content": "a"},
@@ -72,12 +72,12 @@ def test_r04_system_messages_may_stand_anywhere() -> None:
     ]
 
 
-def test_r04_other_roles_do_not_exist() -> None:
+def test_other_roles_do_not_exist() -> None:
     message = "messages.0.role: Input should be 'user', 'assistant' or 'system'"
     assert fault(messages=[{"role": "tool", "content": "a"}]).message == message
 
 
-def test_r05_messages_of_one_role_in_a_row_are_joined() -> None:
+def test_messages_of_one_role_in_a_row_are_joined() -> None:
     found = messages(user("a"), user("b"), model("c"), model(call("1")), user(result("1", "r")))
     assert found[0] == {"role": "user", "content": [text("a"), text("b")]}
     assert [m["role"] for m in found] == ["user", "assistant", "tool"]
@@ -97,7 +97,7 @@ def test_r05_messages_of_one_role_in_a_row_are_joined() -> None:
         "tool_addition",
     ],
 )
-def test_r06_what_anthropics_servers_did_is_left_out_and_named(kind: str) -> None:
+def test_what_anthropics_servers_did_is_left_out_and_named(kind: str) -> None:
     block = {"type": kind, "id": "x", "tool_use_id": "x", "content": [{"type": "y", "z": [1]}]}
     request = reading(messages=[user("a", block), model(block, text("b")), user("c")])
     assert request.ignored == ("messages.0.content.1", "messages.1.content.0")
@@ -117,7 +117,7 @@ BARE = thinking("EqQBCkYIBRgC")
 REDACTED = {"type": "redacted_thinking", "data": "EmwKAhgB"}
 
 
-def test_r11_thinking_is_sorted_by_its_owner() -> None:
+def test_thinking_is_sorted_by_its_owner() -> None:
     blocks = [BARE, REDACTED, thinking(DEEPSEEK, ""), thinking(GEMINI), text("b"), call("1"),
               call("2")]  # fmt: skip
     _, found, *_ = messages(user("a"), model(*blocks), user(result("1", "r"), result("2", "r")))
@@ -129,13 +129,13 @@ def test_r11_thinking_is_sorted_by_its_owner() -> None:
     assert found["content"] == "b"
 
 
-def test_r11_a_signature_without_a_call_belongs_to_the_message() -> None:
+def test_a_signature_without_a_call_belongs_to_the_message() -> None:
     _, found = messages(user("a"), model(text("b"), thinking(GEMINI)))
     assert found["extra_content"] == {"google": {"thought_signature": "U2ln"}}
     assert "thinking_blocks" not in found
 
 
-def test_r11_a_seal_of_anthropics_blocks_is_opened() -> None:
+def test_a_seal_of_anthropics_blocks_is_opened() -> None:
     sealed = seal(SealedState("anthropic", json.dumps([BARE, REDACTED])))
     _, found = messages(user("a"), model(thinking(sealed), text("b")))
     assert found["thinking_blocks"] == [BARE, REDACTED]
@@ -145,7 +145,7 @@ def test_r11_a_seal_of_anthropics_blocks_is_opened() -> None:
     "block",
     [thinking(""), {"type": "thinking", "thinking": "a"}, thinking("chat.kimi:damaged!")],
 )
-def test_r11_what_nobody_can_use_is_dropped(block: Json) -> None:
+def test_what_nobody_can_use_is_dropped(block: Json) -> None:
     assert messages(user("a"), model(block, text("b")))[1] == {"role": "assistant", "content": "b"}
 
 
@@ -161,7 +161,7 @@ def test_r11_what_nobody_can_use_is_dropped(block: Json) -> None:
         (5, '{"value":5}'),
     ],
 )
-def test_r12_calls(given: Any, expected: str) -> None:
+def test_calls(given: Any, expected: str) -> None:
     block = call("toolu_1", given, caller={"type": "direct"}, cache_control=CACHED)
     _, found = messages(user("a"), model(block))
     assert found == {
@@ -178,7 +178,7 @@ def test_r12_calls(given: Any, expected: str) -> None:
     }
 
 
-def test_r12_a_call_without_input_id_or_name() -> None:
+def test_a_call_without_input_id_or_name() -> None:
     bare = {"type": "tool_use", "id": "1", "name": "f"}
     _, found = messages(user("a"), model(bare))
     assert found["tool_calls"][0]["function"]["arguments"] == "{}"
@@ -187,7 +187,7 @@ def test_r12_a_call_without_input_id_or_name() -> None:
         assert fault(messages=[user("a"), model(block)]).param == f"messages.1.content.0.{name}"
 
 
-def test_r13_text_after_a_call_stands_before_it() -> None:
+def test_text_after_a_call_stands_before_it() -> None:
     _, found, _ = messages(
         user("a"), model(text("b"), call("1"), text("c")), user(result("1", "r"))
     )
@@ -214,12 +214,12 @@ def test_r13_text_after_a_call_stands_before_it() -> None:
         ([{"type": "browser_state", "tabs": []}], '{"type": "browser_state", "tabs": []}'),
     ],
 )
-def test_r14_results(content: Any, expected: Any) -> None:
+def test_results(content: Any, expected: Any) -> None:
     *_, found = messages(user("a"), model(call("1")), user(result("1", content)))
     assert found == {"role": "tool", "tool_call_id": "1", "content": expected}
 
 
-def test_r15_a_failed_call_is_marked() -> None:
+def test_a_failed_call_is_marked() -> None:
     block = result("1", "no such file", is_error=True, cache_control=CACHED)
     *_, found = messages(user("a"), model(call("1")), user(block))
     assert found == {
@@ -233,7 +233,7 @@ def test_r15_a_failed_call_is_marked() -> None:
     assert "is_error" not in found
 
 
-def test_r16_results_come_first_in_the_order_of_the_calls() -> None:
+def test_results_come_first_in_the_order_of_the_calls() -> None:
     found = messages(
         user("a"),
         model(call("1"), call("2")),
@@ -250,7 +250,7 @@ def test_r16_results_come_first_in_the_order_of_the_calls() -> None:
     ]
 
 
-def test_r17_a_result_without_a_call_is_what_the_user_said() -> None:
+def test_a_result_without_a_call_is_what_the_user_said() -> None:
     about = text("Tool result (9):")
     assert messages(user(result("9", "x")))[0]["content"] == [about, text("x")]
     assert messages(user(result("9", [PIXEL])))[0]["content"] == [about, PIXEL_PART]
@@ -261,7 +261,7 @@ def test_r17_a_result_without_a_call_is_what_the_user_said() -> None:
     assert last == {"role": "user", "content": [text("Tool result (1):"), text("y")]}
 
 
-def test_r17_a_call_without_a_result_gets_an_error() -> None:
+def test_a_call_without_a_result_gets_an_error() -> None:
     found = messages(user("a"), model(call("1"), call("2")), user(result("2", "two"), text("b")))
     assert found[2] == {
         "role": "tool",
@@ -272,17 +272,17 @@ def test_r17_a_call_without_a_result_gets_an_error() -> None:
     assert [m["role"] for m in found[3:]] == ["tool", "user"]
 
 
-def test_r17_of_two_results_the_last_counts() -> None:
+def test_of_two_results_the_last_counts() -> None:
     *_, found = messages(user("a"), model(call("1")), user(result("1", "x"), result("1", "y")))
     assert found["content"] == "y"
 
 
-def test_r18_the_last_message_may_be_the_models() -> None:
+def test_the_last_message_may_be_the_models() -> None:
     assert messages(user("a"), model("{"))[-1] == {"role": "assistant", "content": "{"}
     *_, last = messages(user("a"), model(call("1")))
     assert last["role"] == "assistant"  # no result is made up where none was due
 
 
-def test_r18_an_empty_message_of_the_models_is_dropped() -> None:
+def test_an_empty_message_of_the_models_is_dropped() -> None:
     found = messages(user("a"), model(thinking("")), user("b"))
     assert [m["content"] for m in found] == ["a", "b"]

@@ -12,7 +12,7 @@ from jarvis_proxy.dialects.messages.models import (
 )
 
 
-def test_h3_the_list_has_anthropics_form() -> None:
+def test_the_list_has_anthropics_form() -> None:
     assert json.loads(model_list([("claude-opus-4-8", 1767225600)])) == {
         "data": [
             {
@@ -29,7 +29,7 @@ def test_h3_the_list_has_anthropics_form() -> None:
     }
 
 
-def test_h3_a_list_of_nothing() -> None:
+def test_a_list_of_nothing() -> None:
     empty = {"data": [], "has_more": False, "first_id": None, "last_id": None}
     assert json.loads(model_list([])) == empty
 
@@ -42,12 +42,12 @@ def test_h3_a_list_of_nothing() -> None:
         (2**53, "1970-01-01T00:00:00Z"),
     ],
 )
-def test_h3_one_model_and_its_date(created: int, date: str) -> None:
+def test_one_model_and_its_date(created: int, date: str) -> None:
     model = json.loads(model_object("gemini-3-pro", created))
     assert (model["id"], model["type"], model["created_at"]) == ("gemini-3-pro", "model", date)
 
 
-def test_h4_each_model_also_has_a_name_that_claude_code_shows() -> None:
+def test_each_model_also_has_a_name_that_claude_code_shows() -> None:
     models = [("gemini-3-pro", 0), ("anthropic/claude-x", 0), ("claude-gpt-5", 0), ("gpt-5", 0)]
     ids = [model["id"] for model in json.loads(model_list(models))["data"]]
     assert ids == [
@@ -73,6 +73,6 @@ def test_h4_each_model_also_has_a_name_that_claude_code_shows() -> None:
         ("claude-", "claude-"),
     ],
 )
-def test_h4_h11_a_name_is_found_in_each_of_its_forms(name: str, expected: str) -> None:
+def test_a_name_is_found_in_each_of_its_forms(name: str, expected: str) -> None:
     known = {"gpt-5", "claude-opus", "odd[1m]"}
     assert known_name(name, known.__contains__) == expected

@@ -48,7 +48,7 @@ def asked(*messages: Json, upstream: str = "deepseek", **fields: Any) -> Json:
 
 
 @pytest.mark.parametrize("system", [None, "Be brief.", [{"type": "text", "text": "Be brief."}]])
-def test_bug_18_system_words_behind_the_user_become_the_users(system: Any) -> None:
+def test_system_words_behind_the_user_become_the_users(system: Any) -> None:
     more = {} if system is None else {"system": system}
     body = asked(USER, LATE, SAID, LATE, USER, **more)
 
@@ -58,7 +58,7 @@ def test_bug_18_system_words_behind_the_user_become_the_users(system: Any) -> No
     assert json.dumps(body["messages"]).count("Answer in French.") == 2
 
 
-def test_bug_19_all_system_words_at_the_beginning_are_one_message() -> None:
+def test_all_system_words_at_the_beginning_are_one_message() -> None:
     body = asked(
         LATE, USER, system=[{"type": "text", "text": "A."}, {"type": "text", "text": "B."}]
     )
@@ -80,7 +80,7 @@ SIGNATURES = [
 
 @pytest.mark.parametrize("signature", SIGNATURES)
 @pytest.mark.parametrize("upstream", ["openai", "deepseek"])
-def test_bug_22_thinking_of_another_service_is_dropped(upstream: str, signature: str) -> None:
+def test_thinking_of_another_service_is_dropped(upstream: str, signature: str) -> None:
     thinking = {"type": "thinking", "thinking": "canary", "signature": signature}
     past = {"role": "assistant", "content": [thinking, {"type": "text", "text": "Hello."}]}
     body = asked(USER, past, USER, upstream=upstream)
@@ -90,14 +90,14 @@ def test_bug_22_thinking_of_another_service_is_dropped(upstream: str, signature:
     assert body["model"] == ("gpt-5.1" if upstream == "openai" else "deepseek-chat")
 
 
-def test_bug_48_the_limit_has_the_name_that_the_service_takes() -> None:
+def test_the_limit_has_the_name_that_the_service_takes() -> None:
     assert asked(USER, upstream="openai").get("max_completion_tokens") == 100
     assert "max_tokens" not in asked(USER, upstream="openai")
     assert asked(USER)["max_tokens"] == 100
     assert "max_completion_tokens" not in asked(USER)
 
 
-def test_bug_57_a_search_of_anthropics_servers_is_not_declared() -> None:
+def test_a_search_of_anthropics_servers_is_not_declared() -> None:
     tool = {"type": "web_search_20250305", "name": "web_search"}
 
     assert "tools" not in asked(USER, tools=[tool])

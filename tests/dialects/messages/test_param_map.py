@@ -45,7 +45,7 @@ from tests.dialects.messages.requests import (
         ("temperature", "temperature"),
     ],
 )
-def test_r31_faults_are_reported_at_the_clients_own_path(chat_param: str, expected: str) -> None:
+def test_faults_are_reported_at_the_clients_own_path(chat_param: str, expected: str) -> None:
     document = {"type": "document", "source": PDF}
     request = reading(
         system="s",

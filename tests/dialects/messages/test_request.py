@@ -18,13 +18,13 @@ from tests.dialects.messages.requests import (
 )
 
 
-def test_r01_max_tokens_is_the_limit_of_the_output() -> None:
+def test_max_tokens_is_the_limit_of_the_output() -> None:
     assert chat(max_tokens=128_000)["max_completion_tokens"] == 128_000
     assert not reading(max_tokens=1).warms_cache
     assert reading(max_tokens=0).warms_cache
 
 
-def test_r01_max_tokens_must_be_there() -> None:
+def test_max_tokens_must_be_there() -> None:
     error = fault(max_tokens=None)
     assert (error.message, error.param) == ("max_tokens: Field required", "max_tokens")
     assert error.code == "missing_required_parameter"
@@ -60,7 +60,7 @@ def test_r01_max_tokens_must_be_there() -> None:
         ({"type": "tomorrow"}, {"type": "adaptive"}, False, True),
     ],
 )
-def test_r26_thinking(asked: Json | None, expected: Any, shown: bool, sealed: bool) -> None:
+def test_thinking(asked: Json | None, expected: Any, shown: bool, sealed: bool) -> None:
     request = reading(thinking=asked)
     body = json.loads(request.body)
     assert body.get("thinking") == expected
@@ -68,7 +68,7 @@ def test_r26_thinking(asked: Json | None, expected: Any, shown: bool, sealed: bo
     assert request.sealed == sealed
 
 
-def test_r26_effort() -> None:
+def test_effort() -> None:
     effort = {"effort": "xhigh"}
     assert chat(output_config=effort)["reasoning_effort"] == "xhigh"
     off = chat(output_config=effort, thinking={"type": "disabled"})
@@ -95,7 +95,7 @@ CLOSED = {
         ({"type": "object", "additionalProperties": False}, True),
     ],
 )
-def test_r27_the_form_of_the_answer(schema: Json, strict: bool) -> None:
+def test_the_form_of_the_answer(schema: Json, strict: bool) -> None:
     wanted = {"type": "json_schema", "schema": schema}
     for fields in ({"output_config": {"format": wanted}}, {"output_format": wanted}):
         assert chat(**fields)["response_format"] == {
@@ -104,25 +104,25 @@ def test_r27_the_form_of_the_answer(schema: Json, strict: bool) -> None:
         }
 
 
-def test_r27_a_form_that_cannot_be() -> None:
+def test_a_form_that_cannot_be() -> None:
     missing = fault(output_config={"format": {"type": "json_schema"}})
     assert missing.message == "output_config.format.schema: Field required"
     assert fault(output_config={"format": {"type": "xml"}}).param == "output_config.format"
     assert "response_format" not in chat(output_config={"effort": "low"})
 
 
-def test_r28_stop_sequences() -> None:
+def test_stop_sequences() -> None:
     assert chat(stop_sequences=["a", "", " \n", "b "])["stop"] == ["a", "b "]
     assert "stop" not in chat(stop_sequences=["\n"])
 
 
-def test_r29_sampling() -> None:
+def test_sampling() -> None:
     found = chat(temperature=0.5, top_p=0.9, top_k=40)
     assert (found["temperature"], found["top_p"], found["top_k"]) == (0.5, 0.9, 40)
     assert fault(temperature="warm").message == "temperature: Input should be a valid number"
 
 
-def test_r30_what_no_upstream_could_mean_is_dropped_silently() -> None:
+def test_what_no_upstream_could_mean_is_dropped_silently() -> None:
     request = reading(
         metadata={"user_id": "u"},
         context_management={"edits": []},
@@ -144,7 +144,7 @@ def test_r30_what_no_upstream_could_mean_is_dropped_silently() -> None:
     }
 
 
-def test_r30_containers_and_servers_are_named() -> None:
+def test_containers_and_servers_are_named() -> None:
     fields: Json = {"container": "c", "mcp_servers": [{"url": "https://a.example"}]}
     assert reading(**fields).ignored == ("container", "mcp_servers")
     with pytest.raises(ProxyError) as caught:
@@ -152,18 +152,18 @@ def test_r30_containers_and_servers_are_named() -> None:
     assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "container")
 
 
-def test_r30_a_header_has_room_for_forty_names() -> None:
+def test_a_header_has_room_for_forty_names() -> None:
     tools = [{"type": "mcp_toolset"}] * 50
     assert len(reading(tools=tools).ignored) == 40
 
 
-def test_r32_whether_it_is_a_stream_is_not_in_the_canonical_request() -> None:
+def test_whether_it_is_a_stream_is_not_in_the_canonical_request() -> None:
     for stream in (True, False):
         assert not chat(stream=stream).keys() & {"stream", "model"}
 
 
 @pytest.mark.parametrize("where", ["source", "input", "content"])
-def test_r33_what_is_read_late_is_judged_too(where: str) -> None:
+def test_what_is_read_late_is_judged_too(where: str) -> None:
     inner = b'{"type":"base64","media_type":"image/png","data":"\xff"}'
     block = {
         "source": b'{"type":"image","source":%b}' % inner,
@@ -176,7 +176,7 @@ def test_r33_what_is_read_late_is_judged_too(where: str) -> None:
         read_request(raw)
 
 
-def test_r33_half_of_an_emoji_is_replaced() -> None:
+def test_half_of_an_emoji_is_replaced() -> None:
     raw = rb'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"a\ud83d"}]}'
     found = json.loads(read_request(raw).body)
     assert found["messages"][0]["content"] == "a\ufffd"

@@ -23,7 +23,7 @@ from tests.dialects.messages.requests import (
 SECRET = "a thought that nobody may see"
 
 
-def test_bug_17_system_words_within_messages_are_no_error() -> None:
+def test_system_words_within_messages_are_no_error() -> None:
     late = {"role": "system", "content": [text("s", cache_control={"type": "ephemeral"})]}
     assert [m["role"] for m in messages(user("a"), late, model("b"), user("c"))] == [
         "user",
@@ -42,7 +42,7 @@ def test_bug_17_system_words_within_messages_are_no_error() -> None:
         thinking("gemini:U2ln", SECRET),
     ],
 )
-def test_bug_20_21_23_thoughts_are_no_error_and_no_text(block: dict[str, str]) -> None:
+def test_thoughts_are_no_error_and_no_text(block: dict[str, str]) -> None:
     _, found = messages(user("a"), model(block, text("b")))
     assert found["content"] == "b"
     carried = found.get("thinking_blocks", [])
@@ -50,7 +50,7 @@ def test_bug_20_21_23_thoughts_are_no_error_and_no_text(block: dict[str, str]) -
 
 
 @pytest.mark.parametrize("place", ["user", "tool_result"])
-def test_bug_24_25_27_images_stay_images(place: str) -> None:
+def test_images_stay_images(place: str) -> None:
     source = base64_source("image/png", "iVBORw0K")
     link = {"type": "url", "url": "https://a.example/b.png"}
     images = [{"type": "image", "source": one} for one in (source, link)]
@@ -62,7 +62,7 @@ def test_bug_24_25_27_images_stay_images(place: str) -> None:
     assert urls == ["data:image/png;base64,iVBORw0K", "https://a.example/b.png"]
 
 
-def test_bug_28_a_signature_of_geminis_returns_to_the_call_that_it_signs() -> None:
+def test_a_signature_of_geminis_returns_to_the_call_that_it_signs() -> None:
     steps = [
         user("a"),
         model(thinking("gemini:U2lnMQ==", ""), call("call_A")),
@@ -77,7 +77,7 @@ def test_bug_28_a_signature_of_geminis_returns_to_the_call_that_it_signs() -> No
     assert signatures == ["U2lnMQ==", "U2lnMg==", None]
 
 
-def test_bug_31_a_signature_of_anthropics_is_never_put_on_a_call() -> None:
+def test_a_signature_of_anthropics_is_never_put_on_a_call() -> None:
     sealed = seal(SealedState("chat.deepseek", "so I think"))
     blocks = [thinking("EqQBCkYIBRgC"), thinking(sealed, ""), call("toolu_B")]
     _, found = messages(user("a"), model(*blocks))
@@ -85,23 +85,23 @@ def test_bug_31_a_signature_of_anthropics_is_never_put_on_a_call() -> None:
     assert "extra_content" not in found["tool_calls"][0]
 
 
-def test_bug_40_an_input_that_is_a_string_becomes_an_object() -> None:
+def test_an_input_that_is_a_string_becomes_an_object() -> None:
     _, found = messages(user("a"), model(call("1", '{"a": 1}')))
     assert json.loads(found["tool_calls"][0]["function"]["arguments"]) == {"a": 1}
 
 
-def test_bug_41_each_call_has_its_result() -> None:
+def test_each_call_has_its_result() -> None:
     found = messages(user("a"), model(call("1"), call("2")), user("never mind"), model("b"))
     assert [m["role"] for m in found] == ["user", "assistant", "tool", "tool", "user", "assistant"]
 
 
-def test_bug_43_a_mark_for_the_cache_stays_on_the_result() -> None:
+def test_a_mark_for_the_cache_stays_on_the_result() -> None:
     mark = {"type": "ephemeral", "ttl": "1h"}
     *_, found = messages(user("a"), model(call("1")), user(result("1", "x", cache_control=mark)))
     assert found["cache_control"] == mark
 
 
-def test_bug_52_the_billing_line_is_kept_from_prompts() -> None:
+def test_the_billing_line_is_kept_from_prompts() -> None:
     lines = [f"x-anthropic-billing-header: cc_version=2.1.{n}; cch={n:05};" for n in (1, 2)]
     first, second = (
         read_request(body(system=[text(line), text("Be brief.")])).body for line in lines
@@ -109,7 +109,7 @@ def test_bug_52_the_billing_line_is_kept_from_prompts() -> None:
     assert first == second
 
 
-def test_bug_58_a_tool_of_anthropics_servers_is_no_error() -> None:
+def test_a_tool_of_anthropics_servers_is_no_error() -> None:
     request = reading(tools=[{"type": "computer_20251124", "name": "computer"}])
     assert request.ignored == ("tools.0",)
 

@@ -62,7 +62,7 @@ async def test_the_sdk_reads_the_stream_as_the_whole_answer(name: str) -> None:
     assert whole.usage.input_tokens == 60
 
 
-async def test_s12_the_sdk_bears_heartbeats_also_before_the_message() -> None:
+async def test_the_sdk_bears_heartbeats_also_before_the_message() -> None:
     data = (GOLDEN / "thinking_then_calls.sse").read_bytes()
     beating = PING + data.replace(b"event: ", PING + b"event: ")
 
@@ -91,7 +91,7 @@ async def test_the_sdk_raises_its_own_class_for_an_error(status: int, code: str,
 
 
 @pytest.mark.parametrize("begun", [True, False])
-async def test_s11_the_sdk_raises_at_an_error_within_a_stream(begun: bool) -> None:
+async def test_the_sdk_raises_at_an_error_within_a_stream(begun: bool) -> None:
     whole = (GOLDEN / "text.sse").read_bytes()
     data = whole.partition(b"event: content_block_stop")[0] if begun else b""
     error = encode_error_event(ProxyError(503, "M", code="overloaded"), "0" * 24)
@@ -102,7 +102,7 @@ async def test_s11_the_sdk_raises_at_an_error_within_a_stream(begun: bool) -> No
     assert caught.value.body["error"] == {"type": "overloaded_error", "message": "M"}
 
 
-async def test_h3_the_sdk_reads_the_list_of_models() -> None:
+async def test_the_sdk_reads_the_list_of_models() -> None:
     listed = model_list([("gemini-3-pro", 1767225600), ("claude-x", 0)])
     async with client_of(listed, "application/json") as client:
         models = [model async for model in client.models.list()]
@@ -112,7 +112,7 @@ async def test_h3_the_sdk_reads_the_list_of_models() -> None:
     assert models[0].created_at.year == 2026
 
 
-async def test_t5_the_sdk_reads_a_count() -> None:
+async def test_the_sdk_reads_a_count() -> None:
     asked = {name: value for name, value in ASKED.items() if name != "max_tokens"}
     async with client_of(count_tokens(json.dumps(asked).encode()), "application/json") as client:
         counted = await client.messages.count_tokens(**asked)

@@ -15,7 +15,7 @@ from tests.dialects.messages.requests import (
 )
 
 
-def test_r19_tools_are_functions() -> None:
+def test_tools_are_functions() -> None:
     tool = {
         "type": "custom",
         "name": "f",
@@ -54,7 +54,7 @@ def test_r19_tools_are_functions() -> None:
         ),
     ],
 )
-def test_r19_a_tool_lacks_something(tool: Json, message: str) -> None:
+def test_a_tool_lacks_something(tool: Json, message: str) -> None:
     assert fault(tools=[tool]).message == message
 
 
@@ -66,13 +66,13 @@ def test_r19_a_tool_lacks_something(tool: Json, message: str) -> None:
         ("code_execution_20250825", "code_execution"),
     ],
 )
-def test_r20_tools_that_the_upstream_may_run(kind: str, expected: str) -> None:
+def test_tools_that_the_upstream_may_run(kind: str, expected: str) -> None:
     request = reading(tools=[{"type": kind, "name": "x", "max_uses": 8}])
     assert json.loads(request.body)["tools"] == [{"type": expected}]
     assert request.ignored == ()
 
 
-def test_r20_domains_cannot_be_asked_for_elsewhere() -> None:
+def test_domains_cannot_be_asked_for_elsewhere() -> None:
     tool = {"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["a.example"]}
     assert reading(tools=[tool]).ignored == ("tools.0.allowed_domains",)
 
@@ -81,7 +81,7 @@ def test_r20_domains_cannot_be_asked_for_elsewhere() -> None:
     "kind", ["bash_20250124", "text_editor_20250728", "memory_20250818", "computer_20251124",
              "tool_search_tool_bm25_20251119", "mcp_toolset", "web_search"]
 )  # fmt: skip
-def test_r21_r22_other_tools_of_anthropics_are_dropped_and_named(kind: str) -> None:
+def test_other_tools_of_anthropics_are_dropped_and_named(kind: str) -> None:
     known = kind == "web_search"
     request = reading(tools=[{"type": kind, "name": "x"}, {"name": "f", "input_schema": SCHEMA}])
     assert request.ignored == (() if known else ("tools.0",))
@@ -91,7 +91,7 @@ def test_r21_r22_other_tools_of_anthropics_are_dropped_and_named(kind: str) -> N
     )
 
 
-def test_r22_without_any_tool_left_there_is_no_choice() -> None:
+def test_without_any_tool_left_there_is_no_choice() -> None:
     request = chat(tools=[{"type": "mcp_toolset"}], tool_choice={"type": "any"})
     assert not request.keys() & {"tools", "tool_choice"}
 
@@ -105,7 +105,7 @@ def test_r22_without_any_tool_left_there_is_no_choice() -> None:
         ({"type": "tool", "name": "f"}, {"type": "function", "function": {"name": "f"}}),
     ],
 )
-def test_r23_tool_choice(choice: Json, expected: Any) -> None:
+def test_tool_choice(choice: Json, expected: Any) -> None:
     for asked in (None, {"type": "enabled", "budget_tokens": 1024}):
         request = chat(
             tools=[{"name": "f", "input_schema": SCHEMA}], tool_choice=choice, thinking=asked
@@ -113,7 +113,7 @@ def test_r23_tool_choice(choice: Json, expected: Any) -> None:
         assert request["tool_choice"] == expected
 
 
-def test_r23_a_choice_that_cannot_be() -> None:
+def test_a_choice_that_cannot_be() -> None:
     tools = [{"name": "f", "input_schema": SCHEMA}, {"type": "bash_20250124", "name": "bash"}]
     request = reading(tools=tools, tool_choice={"type": "tool", "name": "bash"})
     assert request.ignored == ("tools.1", "tool_choice")
@@ -122,7 +122,7 @@ def test_r23_a_choice_that_cannot_be() -> None:
     assert fault(tool_choice={"type": "tool"}).message == "tool_choice.name: Field required"
 
 
-def test_r24_a_placeholder_is_left_out_and_other_deferred_tools_are_declared() -> None:
+def test_a_placeholder_is_left_out_and_other_deferred_tools_are_declared() -> None:
     tools = [
         {"name": "DeferredToolPlaceholder", "input_schema": SCHEMA, "defer_loading": True},
         {"name": "a", "input_schema": {"type": "object"}, "defer_loading": True},
@@ -136,7 +136,7 @@ def test_r24_a_placeholder_is_left_out_and_other_deferred_tools_are_declared() -
     assert request.ignored == ()
 
 
-def test_r25_one_call_at_a_time() -> None:
+def test_one_call_at_a_time() -> None:
     tools = [{"name": "f", "input_schema": SCHEMA}]
     choice = {"type": "auto", "disable_parallel_tool_use": True}
     assert chat(tools=tools, tool_choice=choice)["parallel_tool_calls"] is False

@@ -34,7 +34,7 @@ from jarvis_proxy.errors import ProxyError
         ),
     ],
 )
-def test_r33_a_body_that_cannot_be_read(raw: bytes, message: str) -> None:
+def test_a_body_that_cannot_be_read(raw: bytes, message: str) -> None:
     with pytest.raises(ProxyError, match=message.replace(".", r"\.")) as caught:
         read_request(raw)
     assert caught.value.status == 400

@@ -20,7 +20,7 @@ def asking(messages: list[Json], **fields: Any) -> Exchange:
     return gemini().exchange(call, {})
 
 
-def test_bug_57_searches_of_gemini_are_counted() -> None:
+def test_searches_of_gemini_are_counted() -> None:
     """Clients tell their user "Did 0 searches" where the usage names none."""
     exchange = asking([{"role": "user", "content": "Who won?"}], tools=[SEARCH])
     (request,) = exchange.requests
@@ -54,9 +54,7 @@ FOUND = {
         (FOUND, "Weather\nhttps://a.example\n21 °C"),
     ],
 )
-def test_r14_results_of_claude_codes_search_for_tools_reach_the_model(
-    part: Json, words: str
-) -> None:
+def test_results_of_claude_codes_search_for_tools_reach_the_model(part: Json, words: str) -> None:
     call = {"type": "tool_use", "id": "toolu_1", "name": "ToolSearch", "input": {}}
     result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [part]}
     exchange = asking(

@@ -26,7 +26,7 @@ def sent(body: Json) -> Json:
     return request
 
 
-def test_n10_each_is_declared_as_a_function() -> None:
+def test_each_is_declared_as_a_function() -> None:
     (tool,) = sent(TOOLS)["tools"]
 
     assert [function["name"] for function in tool["functionDeclarations"]] == [
@@ -46,11 +46,11 @@ def test_n10_each_is_declared_as_a_function() -> None:
         {},
     ],
 )
-def test_n10_what_the_client_does_not_run_stays(tool: Json) -> None:
+def test_what_the_client_does_not_run_stays(tool: Json) -> None:
     assert as_function(tool) is None
 
 
-def test_n10_a_shell_in_openais_containers_is_refused() -> None:
+def test_a_shell_in_openais_containers_is_refused() -> None:
     with pytest.raises(ProxyError) as refused:
         responding({"tools": [{"type": "shell", "environment": {"type": "container_auto"}}]})
 
@@ -58,13 +58,13 @@ def test_n10_a_shell_in_openais_containers_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["local_shell", "shell", "apply_patch"])
-def test_n10_a_choice_of_one_is_a_choice_of_its_function(kind: str) -> None:
+def test_a_choice_of_one_is_a_choice_of_its_function(kind: str) -> None:
     config = sent({**TOOLS, "tool_choice": {"type": kind}})["toolConfig"]
 
     assert config["functionCallingConfig"] == {"mode": "ANY", "allowedFunctionNames": [kind]}
 
 
-def test_n10_other_choices_stay() -> None:
+def test_other_choices_stay() -> None:
     assert "toolConfig" not in sent({**TOOLS, "tool_choice": "auto"})
 
 
@@ -97,7 +97,7 @@ def test_n10_other_choices_stay() -> None:
         ("apply_patch", PATCH, {"type": "apply_patch_call", "operation": PATCH}),
     ],
 )
-def test_n10_a_call_is_an_item_of_its_type(name: str, args: Json, expected: Json) -> None:
+def test_a_call_is_an_item_of_its_type(name: str, args: Json, expected: Json) -> None:
     frames = [a_frame(a_function_call(name, args)), END]
     events = streamed(sse(*frames), TOOLS)
 
@@ -110,7 +110,7 @@ def test_n10_a_call_is_an_item_of_its_type(name: str, args: Json, expected: Json
         assert found["call_id"].startswith("call_")
 
 
-def test_n10_a_function_of_that_name_stays_a_function() -> None:
+def test_a_function_of_that_name_stays_a_function() -> None:
     frames = [a_frame(a_function_call("shell", {})), END]
 
     (item,) = whole(*frames, body={"tools": [{"type": "function", "name": "shell"}]})["output"]
@@ -136,9 +136,7 @@ def test_n10_a_function_of_that_name_stays_a_function() -> None:
         ("apply_patch", "[1]", {"type": "update_file", "path": "", "diff": ""}),
     ],
 )  # fmt: skip
-def test_n10_whatever_a_model_writes_is_an_action(
-    kind: str, arguments: str, expected: Json
-) -> None:
+def test_whatever_a_model_writes_is_an_action(kind: str, arguments: str, expected: Json) -> None:
     assert to_action(kind, arguments) == expected
 
 
@@ -168,9 +166,7 @@ def test_n10_whatever_a_model_writes_is_an_action(
         ),
     ],
 )  # fmt: skip
-def test_q14_calls_and_results_come_back(
-    call: Json, result: Json, args: Json, output: Json
-) -> None:
+def test_calls_and_results_come_back(call: Json, result: Json, args: Json, output: Json) -> None:
     items = [{"role": "user", "content": "Hi"}, call, result]
 
     _, model, user = sent({"input": items, **TOOLS})["contents"]
@@ -179,7 +175,7 @@ def test_q14_calls_and_results_come_back(
     assert user["parts"][0]["functionResponse"]["response"] == output
 
 
-def test_q14_damaged_items_are_calls_without_arguments() -> None:
+def test_damaged_items_are_calls_without_arguments() -> None:
     assert to_arguments("local_shell", None) == {"command": []}
     assert to_arguments("shell", "x") == {}
 
@@ -188,5 +184,5 @@ def test_q14_damaged_items_are_calls_without_arguments() -> None:
     ("output", "status", "text"),
     [("x", None, "x"), (None, None, "completed"), ("", "failed", "failed"), ([1], None, "[1]")],
 )
-def test_q14_a_result_is_text(output: object, status: str | None, text: str) -> None:
+def test_a_result_is_text(output: object, status: str | None, text: str) -> None:
     assert to_result(output, status) == text

@@ -236,7 +236,7 @@ def test_what_tools_of_openai_s_servers_did_is_left_out_and_named(item: Json) ->
     ],
     ids=lambda item: item["type"],
 )
-def test_a8_items_that_mean_nothing_here_are_left_out_and_named(item: Json) -> None:
+def test_items_that_mean_nothing_here_are_left_out_and_named(item: Json) -> None:
     ignored = IgnoredParams()
     said = read(call("a"), item, {"role": "user", "content": "a"}, ignored=ignored)[0]
 
@@ -244,7 +244,7 @@ def test_a8_items_that_mean_nothing_here_are_left_out_and_named(item: Json) -> N
     assert ignored.names == ("input[1]",)
 
 
-def test_a1_a_call_keeps_its_namespace() -> None:
+def test_a_call_keeps_its_namespace() -> None:
     named = {"name": "f", "namespace": "mcp__wx", "arguments": "{}"}
     custom = {"name": "sql", "namespace": "db", "input": "SELECT 1"}
 
@@ -256,7 +256,7 @@ def test_a1_a_call_keeps_its_namespace() -> None:
     assert [one.get("function") or one["custom"] for one in said["tool_calls"]] == [named, custom]
 
 
-def test_a2_a_search_and_what_it_found_are_a_call_and_its_result() -> None:
+def test_a_search_and_what_it_found_are_a_call_and_its_result() -> None:
     tool = {"type": "function", "name": "f"}
     loaded: list[Any] = []
     ignored = IgnoredParams()
@@ -292,7 +292,7 @@ def test_a2_a_search_and_what_it_found_are_a_call_and_its_result() -> None:
     assert ignored.names == ()
 
 
-def test_a2_a_search_that_openai_ran_is_left_out_but_its_tools_are_not() -> None:
+def test_a_search_that_openai_ran_is_left_out_but_its_tools_are_not() -> None:
     tool = {"type": "function", "name": "f"}
     loaded: list[Any] = []
     ignored = IgnoredParams()
@@ -373,7 +373,7 @@ def test_state_in_the_middle_of_a_turn_belongs_to_that_turn() -> None:
     assert [tool_call["id"] for tool_call in message["tool_calls"]] == ["a", "b"]
 
 
-def test_q10_reasoning_that_nothing_follows_belongs_to_no_turn() -> None:
+def test_reasoning_that_nothing_follows_belongs_to_no_turn() -> None:
     written = messages(reasoning(CHATS), {"role": "user", "content": "Hi"}, reasoning(CHATS))
 
     assert written == [{"role": "user", "content": [text("Hi")]}]
@@ -386,7 +386,7 @@ def test_what_is_no_seal_is_nothing(sealed: str | None) -> None:
     assert messages(item, call("a")) == [{"role": "assistant", "tool_calls": [as_chat("a")]}]
 
 
-def test_q9_reasoning_that_is_not_sealed_comes_back_as_it_is() -> None:
+def test_reasoning_that_is_not_sealed_comes_back_as_it_is() -> None:
     one = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Hm. "}]}
     two = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "So."}]}
     (message,) = messages(one, call("a"), two, call("b"))
@@ -403,13 +403,13 @@ def test_q9_reasoning_that_is_not_sealed_comes_back_as_it_is() -> None:
         {"content": [{"type": "reasoning_text", "text": "Hm."}], "encrypted_content": "gAAAA"},
     ],
 )
-def test_b2_summaries_and_reasoning_of_others_are_not_used(item: Json) -> None:
+def test_summaries_and_reasoning_of_others_are_not_used(item: Json) -> None:
     (message,) = messages({"type": "reasoning", **item}, call("a"))
 
     assert "reasoning_content" not in message
 
 
-def test_q10_unsealed_reasoning_that_nothing_follows_belongs_to_no_turn() -> None:
+def test_unsealed_reasoning_that_nothing_follows_belongs_to_no_turn() -> None:
     item = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Hm."}]}
     written = messages(item, {"role": "user", "content": "Hi"}, call("a"))
 

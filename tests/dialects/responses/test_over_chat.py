@@ -103,14 +103,14 @@ def body_of(message: Json, finish: str = "stop", **more: Any) -> Json:
 # -- what the service is asked -------------------------------------------------------------------
 
 
-def test_bug_01_interrupted_call_has_a_result() -> None:
+def test_interrupted_call_has_a_result() -> None:
     found = sent(USER, past_call("a"), past_call("b"), RESULT, USER)
 
     assert [message["role"] for message in found] == ["user", "assistant", "tool", "tool", "user"]
     assert found[3]["content"] == '{"error":"no result was provided for this tool call"}'
 
 
-def test_bug_02_message_between_call_and_result_moves_in_front() -> None:
+def test_message_between_call_and_result_moves_in_front() -> None:
     found = sent(USER, past_call(namespace="mcp__wx"), ASSISTANT, RESULT, tools=[NAMESPACE])
 
     assert [message["role"] for message in found] == ["user", "assistant", "tool"]
@@ -118,7 +118,7 @@ def test_bug_02_message_between_call_and_result_moves_in_front() -> None:
     assert found[1]["tool_calls"][0]["function"]["name"] == "mcp__wx__get_weather"
 
 
-def test_bug_03_tools_of_a_namespace_are_declared() -> None:
+def test_tools_of_a_namespace_are_declared() -> None:
     made = exchange(tools=[NAMESPACE, {"type": "web_search"}])
 
     (tool,) = asked(made)["tools"]
@@ -127,7 +127,7 @@ def test_bug_03_tools_of_a_namespace_are_declared() -> None:
     assert made.headers == (("x-jarvis-ignored", "tools[1]"),)
 
 
-def test_bug_07_every_tool_of_codex_is_declared_under_a_legal_name() -> None:
+def test_every_tool_of_codex_is_declared_under_a_legal_name() -> None:
     tools: list[Json] = [
         {"type": "custom", "name": "exec"},
         {"type": "tool_search", "execution": "client"},
@@ -143,14 +143,14 @@ def test_bug_07_every_tool_of_codex_is_declared_under_a_legal_name() -> None:
     assert {"exec", "tool_search", "mcp__wx__get_weather"} < set(names)
 
 
-def test_bug_08_sealed_reasoning_goes_back() -> None:
+def test_sealed_reasoning_goes_back() -> None:
     sealed = seal(SealedState("chat.deepseek", "Hm."))
     item: Json = {"type": "reasoning", "summary": [], "content": None, "encrypted_content": sealed}
 
     assert sent(USER, item, past_call(), RESULT)[1]["reasoning_content"] == "Hm."
 
 
-def test_b3_several_reasoning_items_are_joined_in_order() -> None:
+def test_several_reasoning_items_are_joined_in_order() -> None:
     items = [
         {"type": "reasoning", "encrypted_content": seal(SealedState("chat.deepseek", said))}
         for said in ("One. ", "Two.")
@@ -159,7 +159,7 @@ def test_b3_several_reasoning_items_are_joined_in_order() -> None:
     assert sent(USER, *items, past_call(), RESULT)[1]["reasoning_content"] == "One. Two."
 
 
-def test_bug_09_no_text_is_made_up_for_lost_reasoning() -> None:
+def test_no_text_is_made_up_for_lost_reasoning() -> None:
     better = exchange([USER, past_call(), RESULT]).recover(400, LOST)
 
     assert better is not None
@@ -169,7 +169,7 @@ def test_bug_09_no_text_is_made_up_for_lost_reasoning() -> None:
     check(body)
 
 
-def test_bug_10_each_call_after_a_compaction_is_asked_again() -> None:
+def test_each_call_after_a_compaction_is_asked_again() -> None:
     for _ in range(2):
         made = exchange([USER, past_call(), RESULT])
         with pytest.raises(RefusedError, match="reasoning_content"):
@@ -189,13 +189,13 @@ def test_bug_10_each_call_after_a_compaction_is_asked_again() -> None:
         "chat.deepseek:",
     ],
 )
-def test_bug_11_altered_or_foreign_seal_is_no_seal(sealed: str) -> None:
+def test_altered_or_foreign_seal_is_no_seal(sealed: str) -> None:
     item: Json = {"type": "reasoning", "summary": [], "encrypted_content": sealed}
 
     assert "reasoning_content" not in sent(USER, item, past_call(), RESULT)[1]
 
 
-def test_bug_28_service_with_responses_of_its_own_is_relayed_untouched() -> None:
+def test_service_with_responses_of_its_own_is_relayed_untouched() -> None:
     made = exchange(apis="chat,responses", reasoning={"effort": "high"})
 
     assert made.raw
@@ -203,7 +203,7 @@ def test_bug_28_service_with_responses_of_its_own_is_relayed_untouched() -> None
     assert asked(made)["reasoning"] == {"effort": "high"}
 
 
-def test_bug_30_stored_state_is_refused_with_what_to_do() -> None:
+def test_stored_state_is_refused_with_what_to_do() -> None:
     with pytest.raises(ProxyError) as caught:
         exchange(previous_response_id="resp_1")
 
@@ -253,14 +253,14 @@ def test_what_is_lost_is_named_and_nothing_else(fields: Json, names: list[str]) 
 @pytest.mark.parametrize(
     "name", ["mcp__wx__get_weather", "mcp__wx.get_weather", "get_weather", "mcp__wx/get_weather"]
 )
-def test_bug_05_however_the_model_spells_a_tool_the_client_gets_its_name(name: str) -> None:
+def test_however_the_model_spells_a_tool_the_client_gets_its_name(name: str) -> None:
     chunks = call(0, "a", name, "{}"), chunk(finish="tool_calls")
     items = rebuild(events(*chunks, tools=[NAMESPACE]))
 
     assert [(item["name"], item["namespace"]) for item in items] == [("get_weather", "mcp__wx")]
 
 
-def test_bug_06_streamed_and_whole_calls_are_the_same() -> None:
+def test_streamed_and_whole_calls_are_the_same() -> None:
     entry = {"id": "a", "function": {"name": "mcp__wx__get_weather", "arguments": '{"a":1}'}}
     made = body_of({"tool_calls": [entry]}, "tool_calls", tools=[NAMESPACE])
     chunks = call(0, "a", "mcp__wx__get_weather", '{"a":1}'), chunk(finish="tool_calls")
@@ -272,7 +272,7 @@ def test_bug_06_streamed_and_whole_calls_are_the_same() -> None:
     assert made.keys() == streamed.keys()
 
 
-def test_bug_12_thoughts_are_a_reasoning_item_before_what_they_led_to() -> None:
+def test_thoughts_are_a_reasoning_item_before_what_they_led_to() -> None:
     chunks = (
         chunk({"reasoning_content": "Hm."}),
         call(0, "a", "get_weather", "{}"),
@@ -294,14 +294,14 @@ ANSWER = (
 )
 
 
-def test_bug_13_last_event_has_the_whole_response() -> None:
+def test_last_event_has_the_whole_response() -> None:
     response = events(*ANSWER, tools=[TOOL])[-1]["response"]
 
     assert (response["id"], response["model"]) == ("resp_" + "c" * 24, "my-model")
     assert [item["type"] for item in response["output"]] == ["message", "function_call"]
 
 
-def test_bug_14_every_item_is_added_before_its_pieces() -> None:
+def test_every_item_is_added_before_its_pieces() -> None:
     found = events(*ANSWER, tools=[TOOL])
 
     added: set[str] = set()
@@ -312,7 +312,7 @@ def test_bug_14_every_item_is_added_before_its_pieces() -> None:
             assert event.get("item_id", event.get("item", {}).get("id")) in added
 
 
-def test_bug_15_calls_are_sent_in_events_of_their_own() -> None:
+def test_calls_are_sent_in_events_of_their_own() -> None:
     kinds = [event["type"] for event in events(*ANSWER, tools=[TOOL])]
 
     assert kinds.count("response.function_call_arguments.delta") == 2
@@ -320,14 +320,14 @@ def test_bug_15_calls_are_sent_in_events_of_their_own() -> None:
     assert rebuild(events(*ANSWER, tools=[TOOL]))[1]["arguments"] == '{"a":1}'
 
 
-def test_bug_16_stream_begins_with_the_response() -> None:
+def test_stream_begins_with_the_response() -> None:
     first, second, *_ = events(*ANSWER, tools=[TOOL])
 
     assert (first["type"], second["type"]) == ("response.created", "response.in_progress")
     assert first["response"]["status"] == "in_progress"
 
 
-def test_bug_17_no_event_lacks_what_strict_clients_read() -> None:
+def test_no_event_lacks_what_strict_clients_read() -> None:
     found = events(*ANSWER, tools=[TOOL])
 
     assert [event["sequence_number"] for event in found] == list(range(len(found)))
@@ -339,7 +339,7 @@ def test_bug_17_no_event_lacks_what_strict_clients_read() -> None:
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (9, 3, 12)
 
 
-def test_bug_18_arguments_may_come_in_any_split() -> None:
+def test_arguments_may_come_in_any_split() -> None:
     one = call(0, "a", "get_weather", '{"a":1}'), chunk(finish="tool_calls")
     many = (
         call(0, "a", "get_weather", ""),
@@ -359,7 +359,7 @@ def test_bug_18_arguments_may_come_in_any_split() -> None:
         ("content_filter", "incomplete", "content_filter"),
     ],
 )
-def test_bug_27_end_without_content_says_how_it_ended(
+def test_end_without_content_says_how_it_ended(
     finish: str, status: str, reason: str | None
 ) -> None:
     response = events(chunk(finish=finish))[-1]["response"]
@@ -370,7 +370,7 @@ def test_bug_27_end_without_content_says_how_it_ended(
     assert kinds == (["message"] if status == "completed" else [])
 
 
-def test_o7_text_behind_a_call_is_a_message_behind_all_calls() -> None:
+def test_text_behind_a_call_is_a_message_behind_all_calls() -> None:
     chunks = (
         call(0, "a", "get_weather", "{}"),
         chunk({"content": "After."}),
@@ -382,7 +382,7 @@ def test_o7_text_behind_a_call_is_a_message_behind_all_calls() -> None:
     assert [item["type"] for item in items] == ["function_call", "function_call", "message"]
 
 
-def test_n8_search_for_tools_is_an_item_of_its_own() -> None:
+def test_search_for_tools_is_an_item_of_its_own() -> None:
     chunks = call(0, "a", "tool_search", '{"query":"wx"}'), chunk(finish="tool_calls")
     (item,) = events(*chunks, tools=[{"type": "tool_search", "execution": "client"}])[-1][
         "response"

@@ -254,14 +254,14 @@ def test_a_model_that_does_not_draw_is_asked_with_the_tool_and_refuses_it() -> N
     ],
     ids=str,
 )
-def test_b13_an_empty_reference_is_none(fields: Json) -> None:
+def test_an_empty_reference_is_none(fields: Json) -> None:
     asked = as_chat(a_request(fields))
 
     assert asked.ignored == ()
     assert asked.body == as_chat(a_request({})).body
 
 
-def test_a2_tools_of_the_input_are_declared_and_blamed_where_they_stand() -> None:
+def test_tools_of_the_input_are_declared_and_blamed_where_they_stand() -> None:
     tool = {"type": "function", "name": "f"}
     items = [
         {"role": "user", "content": "Hi"},
@@ -279,7 +279,7 @@ def counted(**fields: object) -> object:
     return json.loads(count_tokens(json.dumps(fields).encode()))
 
 
-def test_p6_input_is_estimated() -> None:
+def test_input_is_estimated() -> None:
     items = [
         {"role": "user", "content": "x" * 350},
         {"type": "custom_tool_call", "call_id": "a", "name": "exec", "input": "ls"},
@@ -293,7 +293,7 @@ def test_p6_input_is_estimated() -> None:
     assert found["input_tokens"] > 200
 
 
-def test_p6_broken_request_is_refused() -> None:
+def test_broken_request_is_refused() -> None:
     with pytest.raises(ProxyError) as caught:
         counted(input=5)
 

@@ -35,14 +35,14 @@ def test_no_tools_are_none() -> None:
     assert chat([]).tools == []
 
 
-def test_a1_members_stand_where_their_namespace_stood() -> None:
+def test_members_stand_where_their_namespace_stood() -> None:
     found = chat([named("a"), space("wx", named("b"), named("c")), named("d")])
 
     assert names(found) == [(None, "a"), ("wx", "b"), ("wx", "c"), (None, "d")]
     assert found.params == ["tools[0]", "tools[1].tools[0]", "tools[1].tools[1]", "tools[2]"]
 
 
-def test_a2_tools_that_came_in_the_input_are_tools() -> None:
+def test_tools_that_came_in_the_input_are_tools() -> None:
     found = chat([named("a")], named("b"), space("wx", named("c", defer_loading=True)))
 
     assert names(found) == [(None, "a"), (None, "b"), ("wx", "c")]
@@ -50,11 +50,11 @@ def test_a2_tools_that_came_in_the_input_are_tools() -> None:
     assert "defer_loading" not in found.tools[2]["function"]
 
 
-def test_a2_they_are_tools_without_any_other() -> None:
+def test_they_are_tools_without_any_other() -> None:
     assert names(chat(None, named("b"))) == [(None, "b")]
 
 
-def test_a2_of_two_with_one_name_the_newer_counts() -> None:
+def test_of_two_with_one_name_the_newer_counts() -> None:
     found = chat(
         [named("a", description="now")],
         named("a", description="then"),
@@ -67,7 +67,7 @@ def test_a2_of_two_with_one_name_the_newer_counts() -> None:
     assert [tool["function"]["description"] for tool in found.tools] == ["now", "last", "another"]
 
 
-def test_a2_a_search_that_found_a_declared_tool_makes_it_callable() -> None:
+def test_a_search_that_found_a_declared_tool_makes_it_callable() -> None:
     found = chat(
         [named("a", defer_loading=True, description="kept"), named("b", defer_loading=True)],
         named("a"),
@@ -77,7 +77,7 @@ def test_a2_a_search_that_found_a_declared_tool_makes_it_callable() -> None:
     assert found.tools[0]["function"]["description"] == "kept"
 
 
-def test_a2_what_openai_would_run_is_not_loaded_but_noted() -> None:
+def test_what_openai_would_run_is_not_loaded_but_noted() -> None:
     ignored = IgnoredParams()
 
     assert chat(None, {"type": "mcp", "server_label": "x"}, ignored=ignored).tools == []
@@ -88,7 +88,7 @@ def test_two_tools_of_one_name_in_one_list_stay_two() -> None:
     assert names(chat([named("a"), named("a")])) == [(None, "a"), (None, "a")]
 
 
-def test_a2_the_model_gets_the_names_that_it_knows() -> None:
+def test_the_model_gets_the_names_that_it_knows() -> None:
     assert listed([named("a"), space("mcp__wx", named("b"))]) == (
         "Tools that are available now: a, mcp__wx__b"
     )

@@ -277,7 +277,7 @@ def functions(exchange: Translation) -> list[str]:
         "default_api.mcp__wx__get_weather",
     ],
 )
-def test_a1_a_call_comes_back_bare_with_its_namespace(called: str) -> None:
+def test_a_call_comes_back_bare_with_its_namespace(called: str) -> None:
     frames = [a_frame(a_function_call(called, {"city": "Rome"})), END]
     events = streamed(sse(*frames), {"tools": [WEATHER]})
 
@@ -295,7 +295,7 @@ def test_a1_a_call_comes_back_bare_with_its_namespace(called: str) -> None:
     assert [event["name"] for event in arguments] == ["get_weather"]
 
 
-def test_a1_a_custom_member_comes_back_so_too() -> None:
+def test_a_custom_member_comes_back_so_too() -> None:
     frames = [a_frame(a_function_call("mcp__wx__sql", {"input": "SELECT 1"})), END]
 
     (item,) = streamed(sse(*frames), {"tools": [WEATHER]})[-1]["response"]["output"]
@@ -308,7 +308,7 @@ def test_a1_a_custom_member_comes_back_so_too() -> None:
     )
 
 
-def test_a1_a_plain_function_has_no_namespace() -> None:
+def test_a_plain_function_has_no_namespace() -> None:
     frames = [a_frame(a_function_call("f", {})), END]
     plain = {"type": "function", "name": "f"}
 
@@ -317,7 +317,7 @@ def test_a1_a_plain_function_has_no_namespace() -> None:
     assert "namespace" not in item
 
 
-def test_a1_the_history_has_the_names_that_are_declared() -> None:
+def test_the_history_has_the_names_that_are_declared() -> None:
     """The function of the second call is no longer declared; its name is made in the same way."""
     call = {"type": "function_call", "name": "get_weather", "arguments": "{}"}
     items = [
@@ -343,7 +343,7 @@ def test_a1_the_history_has_the_names_that_are_declared() -> None:
 SEARCHING = {"type": "tool_search", "execution": "client", "description": "Find tools."}
 
 
-def test_a2_a_search_is_answered_as_one() -> None:
+def test_a_search_is_answered_as_one() -> None:
     frames = [a_frame(a_function_call("tool_search", {"query": "weather"})), END]
     events = streamed(sse(*frames), {"tools": [SEARCHING]})
 
@@ -365,7 +365,7 @@ def test_a2_a_search_is_answered_as_one() -> None:
     assert item["call_id"].startswith("call_")
 
 
-def test_a2_a_function_of_that_name_stays_a_function() -> None:
+def test_a_function_of_that_name_stays_a_function() -> None:
     frames = [a_frame(a_function_call("tool_search", {})), END]
     plain = {"type": "function", "name": "tool_search"}
 
@@ -374,7 +374,7 @@ def test_a2_a_function_of_that_name_stays_a_function() -> None:
     assert item["type"] == "function_call"
 
 
-def test_a2_what_a_search_found_is_declared_and_signed() -> None:
+def test_what_a_search_found_is_declared_and_signed() -> None:
     items = [
         {"role": "user", "content": "Hi"},
         {"type": "reasoning", "summary": [], "encrypted_content": "gemini:QUJD"},
@@ -405,7 +405,7 @@ CODEX = [
 
 
 @pytest.mark.parametrize("recording", CODEX)
-def test_bug_22_every_captured_request_of_an_agent_is_one_for_gemini(recording: Any) -> None:
+def test_every_captured_request_of_an_agent_is_one_for_gemini(recording: Any) -> None:
     """Codex declares its MCP servers as namespaces, which others refuse as an unknown type."""
     body = recording["body"]
     exchange = responding(body)

@@ -209,7 +209,7 @@ async def test_unreachable_outbound_proxy_ends_the_checks() -> None:
     ]
 
 
-async def test_c8_each_outbound_proxy_is_checked_and_ends_the_checks_behind_it_alone() -> None:
+async def test_each_outbound_proxy_is_checked_and_ends_the_checks_behind_it_alone() -> None:
     async with serving(answers()) as openai:
         results = await checked(
             OPENAI_API_KEY=OPENAI_KEY,

@@ -118,7 +118,7 @@ async def test_list_says_which_upstreams_it_could_not_ask() -> None:
 MESSAGES = {**BEARER, "anthropic-version": "2023-06-01"}
 
 
-async def test_h3_h4_messages_clients_find_each_model_under_a_name_that_they_show() -> None:
+async def test_messages_clients_find_each_model_under_a_name_that_they_show() -> None:
     async with running_proxy(MODEL_ALIASES="my-claude=openai/x") as proxy:
         path = "/v1/models?limit=1&after_id=x"
         response = await fetch(proxy.port, path, headers=MESSAGES, method="GET")
@@ -139,7 +139,7 @@ async def test_h3_h4_messages_clients_find_each_model_under_a_name_that_they_sho
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "claude-gpt-4o", "claude-gpt-4o[1m]"])
-async def test_h3_h4_messages_clients_find_one_model_under_each_of_its_names(name: str) -> None:
+async def test_messages_clients_find_one_model_under_each_of_its_names(name: str) -> None:
     async with running_proxy() as proxy:
         for prefix in ("/v1", "/anthropic/v1"):
             path = f"{prefix}/models/{name}"

@@ -24,7 +24,7 @@ async def test_tokens_are_counted_without_asking_an_upstream() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_r1_no_upstream_is_asked_to_fill_a_cache_that_it_has_not(stream: bool) -> None:
+async def test_no_upstream_is_asked_to_fill_a_cache_that_it_has_not(stream: bool) -> None:
     async with running_proxy() as proxy:
         body = {**ASK, "model": "gpt-4o", "max_tokens": 0, "stream": stream}
         response = await fetch(proxy.port, "/v1/messages", body, BEARER)

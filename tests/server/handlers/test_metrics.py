@@ -117,7 +117,7 @@ async def test_the_key_reads_from_anywhere_and_the_log_names_its_holder() -> Non
     ],
     ids=lambda env: "-".join(("d8", *env.values())),
 )
-async def test_d8_where_a_stranger_may_come_from_loopback_the_key_is_needed(
+async def test_where_a_stranger_may_come_from_loopback_the_key_is_needed(
     env: dict[str, str],
 ) -> None:
     """As behind a reverse proxy on this machine that adds no header and names 127.0.0.1."""
@@ -132,7 +132,7 @@ async def test_d8_where_a_stranger_may_come_from_loopback_the_key_is_needed(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.0.0.1,::1"])
-async def test_d8_on_loopback_alone_this_machine_needs_none(host: str) -> None:
+async def test_on_loopback_alone_this_machine_needs_none(host: str) -> None:
     async with running_proxy(HOST=host) as proxy:
         response = await scrape(proxy)
 

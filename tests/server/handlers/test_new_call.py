@@ -90,7 +90,7 @@ async def test_only_headers_of_the_list_cross() -> None:
 
 @pytest.mark.parametrize("value", ["abc", "x" * 250], ids=["short", "long"])
 @pytest.mark.parametrize("path", [CHAT, "/v1/audio/speech"])
-async def test_d19_the_idempotency_keys_of_two_clients_never_meet(value: str, path: str) -> None:
+async def test_the_idempotency_keys_of_two_clients_never_meet(value: str, path: str) -> None:
     upstream = RawUpstream(answer)
     keys = ["alices-key-0123456789", "bobs-key-0123456789"]
     env = {"PROXY_API_KEYS": f"alice:{keys[0]},bob:{keys[1]}"}

@@ -88,21 +88,21 @@ async def test_form_goes_to_the_upstream_of_its_model() -> None:
 
 
 LATE: dict[str, tuple[str, dict[str, str], str]] = {
-    "c6-alias": ("ears", {"MODEL_ALIASES": "ears=openai/whisper-1"}, "whisper-1"),
-    "c6-named-upstream": ("openai/whisper-1", {}, "whisper-1"),
-    "c6-another-upstream": ("whisper-large-v3", {"GROQ_MODELS": "whisper-large-v3"}, ""),
-    "c6-no-key-of-openai": (
+    "alias": ("ears", {"MODEL_ALIASES": "ears=openai/whisper-1"}, "whisper-1"),
+    "named-upstream": ("openai/whisper-1", {}, "whisper-1"),
+    "another-upstream": ("whisper-large-v3", {"GROQ_MODELS": "whisper-large-v3"}, ""),
+    "no-key-of-openai": (
         "whisper-large-v3",
         {"GROQ_MODELS": "whisper-large-v3", "OPENAI_API_KEY": ""},
         "",
     ),
-    "c6-allowed-model": ("whisper-1", {"KEY_TESTER_MODELS": "whisper-1"}, "whisper-1"),
+    "allowed-model": ("whisper-1", {"KEY_TESTER_MODELS": "whisper-1"}, "whisper-1"),
 }
 
 
 @pytest.mark.parametrize(("name", "env", "sent_as"), LATE.values(), ids=LATE)
 @pytest.mark.parametrize("order", ["model first", "file first"])
-async def test_c6_form_goes_where_its_model_is_in_either_order(
+async def test_form_goes_where_its_model_is_in_either_order(
     name: str, env: dict[str, str], sent_as: str, order: str
 ) -> None:
     """Nothing of it goes anywhere before."""
@@ -123,14 +123,14 @@ async def test_c6_form_goes_where_its_model_is_in_either_order(
     assert other.connections == other.open_connections == 0
 
 
-async def test_c6_late_model_that_takes_no_forms_is_refused_and_nothing_was_sent() -> None:
+async def test_late_model_that_takes_no_forms_is_refused_and_nothing_was_sent() -> None:
     response, received, _ = await uploaded(form(file(3 * MIB), model("jarvis-echo")))
 
     assert (response.status, response.error()["code"]) == (400, "unsupported_endpoint")
     assert received == []
 
 
-async def test_c6_what_comes_before_the_model_is_held_and_counted_until_it_goes_on() -> None:
+async def test_what_comes_before_the_model_is_held_and_counted_until_it_goes_on() -> None:
     async with (
         Sink().running() as upstream,
         running_proxy(upstream.base_url) as proxy,
@@ -151,7 +151,7 @@ async def test_c6_what_comes_before_the_model_is_held_and_counted_until_it_goes_
     assert upstream.bytes == len(body)
 
 
-async def test_c6_form_without_room_is_refused_and_nothing_was_sent() -> None:
+async def test_form_without_room_is_refused_and_nothing_was_sent() -> None:
     body = form(file(MIB - 1000), model("whisper-1"))
     env = {"MAX_BODY_MB": "1", "MAX_INFLIGHT_MB": "1"}
     async with (
@@ -172,7 +172,7 @@ async def test_c6_form_without_room_is_refused_and_nothing_was_sent() -> None:
     assert upstream.bytes == len(body)
 
 
-async def test_c6_form_without_end_is_held_up_to_the_largest_body() -> None:
+async def test_form_without_end_is_held_up_to_the_largest_body() -> None:
     async with (
         Sink().running() as upstream,
         running_proxy(upstream.base_url, MAX_BODY_MB="1") as proxy,

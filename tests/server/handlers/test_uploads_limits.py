@@ -81,7 +81,7 @@ async def test_upload_that_stalls_is_given_up_on_both_sides(sent: bytes) -> None
 
 @pytest.mark.parametrize("path", [SPEECH, "/v1/files"])
 @pytest.mark.parametrize("start", [b"--xYzZy\r\n", model("whisper-1")], ids=["before", "behind"])
-async def test_d18_upload_that_drips_is_given_up_on_both_sides(path: str, start: bytes) -> None:
+async def test_upload_that_drips_is_given_up_on_both_sides(path: str, start: bytes) -> None:
     """It is never silent, and far below the rate that bodies of JSON have to keep."""
     env = {"BODY_IDLE_TIMEOUT": "1", "PASSTHROUGH": "all"}
     async with (

@@ -351,7 +351,7 @@ async def _leavers(count: int) -> str:
 
 
 @pytest.mark.parametrize("name", ["asyncio", "uvloop"])
-def test_d16_a_client_that_resets_has_left_and_nothing_else_went_wrong(name: str) -> None:
+def test_a_client_that_resets_has_left_and_nothing_else_went_wrong(name: str) -> None:
     log = pytest.importorskip(name).run(_leavers(150))
 
     assert " error " not in log

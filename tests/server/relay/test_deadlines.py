@@ -136,7 +136,7 @@ def test_upload_may_take_as_long_as_it_moves(scene: Scene) -> None:
     assert scene.code() == (408, "request_timeout")
 
 
-def test_d18_upload_that_the_client_lets_drip_is_cut(scene: Scene) -> None:
+def test_upload_that_the_client_lets_drip_is_cut(scene: Scene) -> None:
     scene.call.is_upload = scene.call.waits_for_client = True
     for _ in range(10):
         scene.call.saw_data = True
@@ -148,7 +148,7 @@ def test_d18_upload_that_the_client_lets_drip_is_cut(scene: Scene) -> None:
     assert scene.code() == (408, "request_timeout")
 
 
-def test_d18_upload_that_the_upstream_takes_slowly_is_not(scene: Scene) -> None:
+def test_upload_that_the_upstream_takes_slowly_is_not(scene: Scene) -> None:
     scene.call.is_upload = True
     for number in range(100):
         scene.call.saw_data = True
@@ -157,7 +157,7 @@ def test_d18_upload_that_the_upstream_takes_slowly_is_not(scene: Scene) -> None:
     assert scene.code() is None
 
 
-def test_d18_upload_at_the_least_rate_goes_on(scene: Scene) -> None:
+def test_upload_at_the_least_rate_goes_on(scene: Scene) -> None:
     scene.call.is_upload = scene.call.waits_for_client = True
     for _ in range(100):
         scene.call.saw_data = True

@@ -75,7 +75,7 @@ def test_each_error_is_of_one_kind(error: ProxyError, expected: FailureKind) -> 
         (404, "Unknown model: x", None),
     ],
 )
-def test_c4_a_model_that_the_upstream_lacks_is_asked_for_elsewhere(
+def test_a_model_that_the_upstream_lacks_is_asked_for_elsewhere(
     status: int, message: str, code: str | None
 ) -> None:
     assert classify(relayed(status, message, code)) is FailureKind.MODEL_MISSING
@@ -89,7 +89,7 @@ def test_c4_a_model_that_the_upstream_lacks_is_asked_for_elsewhere(
         (400, "This model's maximum context length is 8192 tokens, which you do not have."),
     ],
 )
-def test_c4_what_else_is_not_found_is_final(status: int, message: str) -> None:
+def test_what_else_is_not_found_is_final(status: int, message: str) -> None:
     assert classify(relayed(status, message)) is FailureKind.CLIENT_ERROR
 
 
@@ -101,7 +101,7 @@ def test_c4_what_else_is_not_found_is_final(status: int, message: str) -> None:
         "Blocked by moderation",
     ],
 )
-def test_d6_what_breaks_the_rules_is_not_sent_with_another_key(message: str) -> None:
+def test_what_breaks_the_rules_is_not_sent_with_another_key(message: str) -> None:
     assert classify(relayed(403, message)) is FailureKind.CLIENT_ERROR
 
 
@@ -122,7 +122,7 @@ def test_d6_what_breaks_the_rules_is_not_sent_with_another_key(message: str) -> 
         (relayed(429, code="insufficient_quota", retry_after=7.0), Quarantine(7.0)),
     ],
 )
-def test_c4_d6_a_key_rests_as_long_and_for_as_much_as_the_error_says(
+def test_a_key_rests_as_long_and_for_as_much_as_the_error_says(
     error: ProxyError, rest: Quarantine
 ) -> None:
     assert rest_for(error, uploading=False) == rest
@@ -138,9 +138,9 @@ def test_c4_d6_a_key_rests_as_long_and_for_as_much_as_the_error_says(
         relayed(429, "Request too large for gpt-4o on tokens per min: Limit 10, Requested 20."),
     ],
 )
-def test_d6_an_error_that_names_the_request_lets_no_key_rest(error: ProxyError) -> None:
+def test_an_error_that_names_the_request_lets_no_key_rest(error: ProxyError) -> None:
     assert rest_for(error, uploading=False) is None
 
 
-def test_c4_an_upload_that_its_client_sent_too_slowly_lets_no_key_rest() -> None:
+def test_an_upload_that_its_client_sent_too_slowly_lets_no_key_rest() -> None:
     assert rest_for(relayed(408), uploading=True) is None

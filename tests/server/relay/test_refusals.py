@@ -88,7 +88,7 @@ async def test_refusal_that_is_json_passes_as_it_came(call: str) -> None:
     ],
     ids=lambda value: f"c2-{value}" if isinstance(value, int) else "",
 )
-async def test_c2_status_wait_and_words_stay(
+async def test_status_wait_and_words_stay(
     call: str, status: int, kind: str | None, body: bytes, message: str
 ) -> None:
     waits = ("Retry-After: 7", "x-ratelimit-remaining-requests: 0")
@@ -104,7 +104,7 @@ async def test_c2_status_wait_and_words_stay(
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/json", "x/y"])
-async def test_c2_no_key_is_sent(kind: str) -> None:
+async def test_no_key_is_sent(kind: str) -> None:
     body = f"your key {OPENAI_KEY}, or sk-other-0123456789abcdef".encode()
 
     response, _ = await refused(answering(403, body, kind))
@@ -115,7 +115,7 @@ async def test_c2_no_key_is_sent(kind: str) -> None:
 
 
 @pytest.mark.parametrize("body", [ERROR, b"busy"])
-async def test_c2_a_packed_refusal_is_unpacked(body: bytes) -> None:
+async def test_a_packed_refusal_is_unpacked(body: bytes) -> None:
     """Else keys in it would pass unseen."""
     packed = gzip.compress(body.replace(b"no", b"no sk-abcdef0123456789"))
     kind = "application/json" if body is ERROR else "text/plain"
@@ -131,7 +131,7 @@ async def test_c2_a_packed_refusal_is_unpacked(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("coding", ["br", "gzip"])
-async def test_c2_what_cannot_be_unpacked_loses_its_words_only(coding: str) -> None:
+async def test_what_cannot_be_unpacked_loses_its_words_only(coding: str) -> None:
     script = answering(503, b"\x8b\x02", "application/json", f"Content-Encoding: {coding}")
 
     response, _ = await refused(script)
@@ -141,7 +141,7 @@ async def test_c2_what_cannot_be_unpacked_loses_its_words_only(coding: str) -> N
 
 
 @pytest.mark.parametrize("end", ["fin", "rst"])
-async def test_c2_a_refusal_that_is_cut_keeps_its_status(end: str) -> None:
+async def test_a_refusal_that_is_cut_keeps_its_status(end: str) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head(429, "application/json", length=1000, extra=["Retry-After: 5"])
         await peer.send(b'{"error": {"mess')
@@ -156,7 +156,7 @@ async def test_c2_a_refusal_that_is_cut_keeps_its_status(end: str) -> None:
     assert (response.status, response.headers["retry-after"]) == (429, "5")
 
 
-async def test_c2_of_an_endless_refusal_the_beginning_is_sent() -> None:
+async def test_of_an_endless_refusal_the_beginning_is_sent() -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head(500, "text/plain")
         while True:
@@ -169,7 +169,7 @@ async def test_c2_of_an_endless_refusal_the_beginning_is_sent() -> None:
 
 
 @pytest.mark.parametrize("call", ["chat", "stream", "form", "get"])
-async def test_c14_why_the_proxys_key_was_refused_is_in_the_log_and_only_there(call: str) -> None:
+async def test_why_the_proxys_key_was_refused_is_in_the_log_and_only_there(call: str) -> None:
     reason = f"Missing scopes: model.request\nfor {OPENAI_KEY} or sk-other-0123456789"
     body = json.dumps({"error": {"message": reason, "code": "missing_scope"}}).encode()
 
@@ -181,7 +181,7 @@ async def test_c14_why_the_proxys_key_was_refused_is_in_the_log_and_only_there(c
     assert line.endswith("Missing scopes: model.request for [redacted] or [redacted]")
 
 
-async def test_c14_a_reason_that_is_no_json_is_logged_too() -> None:
+async def test_a_reason_that_is_no_json_is_logged_too() -> None:
     _, log = await refused(answering(401, b"<h1>Expired</h1>", "text/html"))
 
     assert "openai refused the proxy's key: The upstream answered with status 401: Expired" in log

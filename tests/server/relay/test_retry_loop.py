@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("status", [401, 402, 403, 408, 429, 498])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_c4_another_key_answers_where_one_is_refused(status: int, stream: bool) -> None:
+async def test_another_key_answers_where_one_is_refused(status: int, stream: bool) -> None:
     answers = refusing(status).then(Answers(OK))
 
     (response,), _ = await ask(answers, stream=stream, OPENAI_API_KEY="sk-one-1,sk-two-2")
@@ -58,7 +58,7 @@ async def test_a_refused_key_is_left_alone_afterwards() -> None:
 @pytest.mark.parametrize("status", [402, 408, 498])
 @pytest.mark.parametrize("keys", ["sk-one-1", "sk-one-1,sk-two-2"], ids=["one-key", "two-keys"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_c4_a_fallback_answers_where_no_key_is_left(
+async def test_a_fallback_answers_where_no_key_is_left(
     status: int, keys: str, stream: bool
 ) -> None:
     places = "gpt-4o-mini=jarvis-echo"
@@ -71,7 +71,7 @@ async def test_c4_a_fallback_answers_where_no_key_is_left(
 
 
 @pytest.mark.parametrize("status", [402, 408, 498])
-async def test_c4_a_key_without_means_rests_for_long(status: int) -> None:
+async def test_a_key_without_means_rests_for_long(status: int) -> None:
     answers = refusing(status).then(Answers(OK))
 
     responses, _ = await ask(answers, times=4, OPENAI_API_KEY="sk-one-1,sk-two-2")
@@ -81,7 +81,7 @@ async def test_c4_a_key_without_means_rests_for_long(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [402, 408, 498])
-async def test_c4_without_another_place_the_upstreams_own_words_come_through(status: int) -> None:
+async def test_without_another_place_the_upstreams_own_words_come_through(status: int) -> None:
     (response,), _ = await ask(refusing(status, "balance"))
 
     assert (response.status, response.error()["code"]) == (status, "balance")
@@ -89,7 +89,7 @@ async def test_c4_without_another_place_the_upstreams_own_words_come_through(sta
 
 @pytest.mark.parametrize("status", [403, 404])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_c4_a_model_that_the_upstream_lacks_is_answered_by_its_fallback(
+async def test_a_model_that_the_upstream_lacks_is_answered_by_its_fallback(
     status: int, stream: bool
 ) -> None:
     answers = refusing(status, "model_not_found")
@@ -101,7 +101,7 @@ async def test_c4_a_model_that_the_upstream_lacks_is_answered_by_its_fallback(
 
 
 @pytest.mark.parametrize("code", ["model_not_found", "content_policy_violation"])
-async def test_d6_a_403_that_names_the_request_lets_no_key_rest(code: str) -> None:
+async def test_a_403_that_names_the_request_lets_no_key_rest(code: str) -> None:
     upstream = RawUpstream(refusing(403, code))
     env = {"OPENAI_API_KEY": "sk-one-1,sk-two-2"}
     async with upstream.running(), running_proxy(upstream.base_url, **env) as proxy:
@@ -112,7 +112,7 @@ async def test_d6_a_403_that_names_the_request_lets_no_key_rest(code: str) -> No
     assert resting == 0
 
 
-async def test_d6_a_403_rests_a_key_for_that_model_only() -> None:
+async def test_a_403_rests_a_key_for_that_model_only() -> None:
     answers = refusing(403).then(Answers(OK))
     upstream = RawUpstream(answers)
     env = {"OPENAI_API_KEY": "sk-one-1,sk-two-2"}
@@ -144,7 +144,7 @@ async def test_the_last_429_is_passed_on_with_its_hint() -> None:
     assert len(answers.keys) == 1
 
 
-async def test_c3_a_hint_of_hours_stays_and_sdks_do_not_sleep_on_it() -> None:
+async def test_a_hint_of_hours_stays_and_sdks_do_not_sleep_on_it() -> None:
     (response,), _ = await ask(refusing(429, extra=("Retry-After: 7200",)))
 
     assert response.headers["retry-after"] == "7200"

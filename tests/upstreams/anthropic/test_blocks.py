@@ -29,7 +29,7 @@ def sealed(choice: RecordedChoice) -> list[Json]:
     return [b for seal in seals if isinstance(seal, SealedState) for b in anthropic_blocks(seal)]
 
 
-def test_y2_text_in_the_start_of_a_block_is_its_first_piece() -> None:
+def test_text_in_the_start_of_a_block_is_its_first_piece() -> None:
     deltas = {"type": "text_delta", "text": "lo"}
     _, choice = read_events(start(), *block(0, {"type": "text", "text": "Hel"}, deltas), *end())
 
@@ -37,14 +37,14 @@ def test_y2_text_in_the_start_of_a_block_is_its_first_piece() -> None:
 
 
 @pytest.mark.parametrize("given", [{"city": "Rome"}, '{"city":"Rome"}'])
-def test_y2_input_in_the_start_of_a_block_is_the_input(given: object) -> None:
+def test_input_in_the_start_of_a_block_is_the_input(given: object) -> None:
     head = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": given}
     _, choice = read_events(start(), *block(0, head), *end("tool_use"))
 
     assert choice.calls() == [(CallStart("toolu_1", "f"), '{"city":"Rome"}')]
 
 
-def test_y2_pieces_of_input_take_the_place_of_the_input_in_the_start() -> None:
+def test_pieces_of_input_take_the_place_of_the_input_in_the_start() -> None:
     head = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}
     delta = {"type": "input_json_delta", "partial_json": '{"a":1}'}
     _, choice = read_events(start(), *block(0, head, delta), *end("tool_use"))
@@ -52,7 +52,7 @@ def test_y2_pieces_of_input_take_the_place_of_the_input_in_the_start() -> None:
     assert choice.calls()[0][1] == '{"a":1}'
 
 
-def test_y3_each_kind_of_delta_becomes_its_event() -> None:
+def test_each_kind_of_delta_becomes_its_event() -> None:
     _, choice = read_events(
         start(),
         *thinking(0, "Hm.", "Sig=="),
@@ -67,7 +67,7 @@ def test_y3_each_kind_of_delta_becomes_its_event() -> None:
     assert kinds(choice) == ["thought", "seal", "text", "call", "arguments", "finish"]
 
 
-def test_y3_pieces_are_passed_on_one_by_one() -> None:
+def test_pieces_are_passed_on_one_by_one() -> None:
     reader, answer = new_reader()
     events = [start(), *text(0, "It ", "is.")]
     said = []
@@ -78,14 +78,14 @@ def test_y3_pieces_are_passed_on_one_by_one() -> None:
     assert said == ["", "", "It ", "It is.", "It is."]
 
 
-def test_y3_an_unknown_delta_is_ignored() -> None:
+def test_an_unknown_delta_is_ignored() -> None:
     delta = {"type": "mood_delta", "mood": "good"}
     _, choice = read_events(start(), *block(0, {"type": "text", "text": "Hi"}, delta), *end())
 
     assert choice.joined("text") == "Hi"
 
 
-def test_y3_citations_annotate_the_text_of_their_block() -> None:
+def test_citations_annotate_the_text_of_their_block() -> None:
     citation = {"type": "web_search_result_location", "url": "https://a.example", "title": "A"}
     cited: list[Json] = [
         {"type": "citations_delta", "citation": citation},
@@ -102,7 +102,7 @@ def test_y3_citations_annotate_the_text_of_their_block() -> None:
     assert choice.joined("text")[found.start_index : found.end_index] == "So it is."
 
 
-def test_y4_redacted_thinking_is_sealed_and_not_shown() -> None:
+def test_redacted_thinking_is_sealed_and_not_shown() -> None:
     redacted = {"type": "redacted_thinking", "data": "Eo8B"}
     _, choice = read_events(start(), *block(0, redacted), *text(1, "Hi"), *end())
 
@@ -114,7 +114,7 @@ def test_y4_redacted_thinking_is_sealed_and_not_shown() -> None:
     "kind",
     ["server_tool_use", "web_search_tool_result", "container_upload", "compaction", "advice"],
 )
-def test_y4_blocks_of_the_servers_tools_are_ignored(kind: str) -> None:
+def test_blocks_of_the_servers_tools_are_ignored(kind: str) -> None:
     delta = {"type": "input_json_delta", "partial_json": '{"query":"x"}'}
     _, choice = read_events(
         start(), *block(0, {"type": kind, "content": [{}]}, delta), *text(1, "Hi"), *end()
@@ -123,27 +123,27 @@ def test_y4_blocks_of_the_servers_tools_are_ignored(kind: str) -> None:
     assert kinds(choice) == ["text", "finish"]
 
 
-def test_y5_the_seal_is_the_block_bit_for_bit() -> None:
+def test_the_seal_is_the_block_bit_for_bit() -> None:
     said = 'Hm, "zwei" Städte\n\u2028 \N{GRINNING FACE}'
     _, choice = read_events(start(), *thinking(0, said, "Ab+/=="), *text(1, "Hi"), *end())
 
     assert sealed(choice) == [{"type": "thinking", "thinking": said, "signature": "Ab+/=="}]
 
 
-def test_y5_a_signed_block_without_text_is_sealed() -> None:
+def test_a_signed_block_without_text_is_sealed() -> None:
     _, choice = read_events(start(), *thinking(0, "", "Sig=="), *text(1, "Hi"), *end())
 
     assert sealed(choice) == [{"type": "thinking", "thinking": "", "signature": "Sig=="}]
 
 
-def test_y5_a_block_without_a_signature_is_shown_and_not_sealed() -> None:
+def test_a_block_without_a_signature_is_shown_and_not_sealed() -> None:
     _, choice = read_events(start(), *thinking(0, "Hm."), *text(1, "Hi"), *end())
 
     assert choice.joined("thought") == "Hm."
     assert sealed(choice) == []
 
 
-def test_y6_bug_35_a_signature_in_a_block_of_its_own_joins_the_thinking_before() -> None:
+def test_a_signature_in_a_block_of_its_own_joins_the_thinking_before() -> None:
     _, choice = read_events(
         start(), *thinking(0, "Hm."), *thinking(1, "", "Sig=="), *text(2, "Hi"), *end()
     )
@@ -151,7 +151,7 @@ def test_y6_bug_35_a_signature_in_a_block_of_its_own_joins_the_thinking_before()
     assert sealed(choice) == [{"type": "thinking", "thinking": "Hm.", "signature": "Sig=="}]
 
 
-def test_y6_text_between_keeps_blocks_apart() -> None:
+def test_text_between_keeps_blocks_apart() -> None:
     _, choice = read_events(
         start(), *thinking(0, "Hm."), *text(1, "Hi"), *thinking(2, "", "Sig=="), *end()
     )
@@ -204,13 +204,13 @@ def test_a_call_without_a_name_breaks_the_protocol() -> None:
         read_events(start(), *tool(0, "", "{}"), *end("tool_use"))
 
 
-def test_bug_05_arguments_that_come_all_at_once_are_taken() -> None:
+def test_arguments_that_come_all_at_once_are_taken() -> None:
     _, choice = read_events(start(), *tool(0, "f", '{"city":"Rome"}'), *end("tool_use"))
 
     assert choice.calls()[0][1] == '{"city":"Rome"}'
 
 
-def test_bug_11_thinking_then_a_tool_without_text() -> None:
+def test_thinking_then_a_tool_without_text() -> None:
     _, choice = read_events(
         start(), *thinking(0, "Hm.", "S"), *tool(1, "f", "{}"), *end("tool_use")
     )
@@ -218,13 +218,13 @@ def test_bug_11_thinking_then_a_tool_without_text() -> None:
     assert kinds(choice) == ["thought", "seal", "call", "arguments", "finish"]
 
 
-def test_bug_23_thoughts_never_become_text() -> None:
+def test_thoughts_never_become_text() -> None:
     _, choice = read_events(start(), *thinking(0, "Secret.", "S"), *text(1, "Hi"), *end())
 
     assert choice.joined("text") == "Hi"
 
 
-def test_y4_citations_in_the_start_of_a_block_are_annotations() -> None:
+def test_citations_in_the_start_of_a_block_are_annotations() -> None:
     cited = {"type": "web_search_result_location", "url": "https://a.example", "title": "A"}
     head = {"type": "text", "text": "Hi", "citations": [cited]}
     _, choice = read_events(start(), *block(0, head), *end())
@@ -234,7 +234,7 @@ def test_y4_citations_in_the_start_of_a_block_are_annotations() -> None:
     assert annotation.url_citation.url == "https://a.example"
 
 
-def test_y4_redacted_thinking_without_data_is_not_sealed() -> None:
+def test_redacted_thinking_without_data_is_not_sealed() -> None:
     _, choice = read_events(
         start(), *block(0, {"type": "redacted_thinking"}), *text(1, "a"), *end()
     )

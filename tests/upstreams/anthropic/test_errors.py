@@ -125,7 +125,7 @@ def test_keys_in_messages_are_hidden() -> None:
         "Invalid thought signature.",
     ],
 )
-def test_bug_33_every_wording_of_a_signature_fault_is_known(message: str) -> None:
+def test_every_wording_of_a_signature_fault_is_known(message: str) -> None:
     assert is_signature_fault(message)
     assert refused(400, "invalid_request_error", message).code == "invalid_thought_signature"
 

@@ -31,7 +31,7 @@ from tests.upstreams.anthropic.answers import (
 THOUGHT = {"type": "thinking", "thinking": "Hm, two cities.", "signature": "Sig=="}
 
 
-def test_y1_message_start_begins_with_the_id_and_the_tokens_of_the_prompt() -> None:
+def test_message_start_begins_with_the_id_and_the_tokens_of_the_prompt() -> None:
     reader, answer = new_reader()
     usage = {"input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 3}
     reader.feed(sse(start(usage)))
@@ -57,14 +57,14 @@ def _delta(index: int) -> Json:
     ],
     ids=["delta of no block", "delta after the end", "end of no block", "index used again"],
 )
-def test_y7_bug_12_an_event_of_no_open_block_breaks_the_protocol(events: list[Json]) -> None:
+def test_an_event_of_no_open_block_breaks_the_protocol(events: list[Json]) -> None:
     with pytest.raises(ProxyError) as caught:
         read_events(start(), *events, *end())
 
     assert (caught.value.status, caught.value.code) == (502, "upstream_bad_frame")
 
 
-def test_y7_bug_07_and_08_interleaved_blocks_are_passed_on_one_after_the_other() -> None:
+def test_and_08_interleaved_blocks_are_passed_on_one_after_the_other() -> None:
     """In the order in which they began; each piece in its own call."""
     first, second = (
         tool(index, name, '{"a":', f"{index}}}", call_id=f"toolu_{index}")
@@ -79,13 +79,13 @@ def test_y7_bug_07_and_08_interleaved_blocks_are_passed_on_one_after_the_other()
     ]
 
 
-def test_y7_a_waiting_block_takes_nothing_after_its_end() -> None:
+def test_a_waiting_block_takes_nothing_after_its_end() -> None:
     first, second = text(0, "one"), text(1, "two")
     with pytest.raises(ProxyError, match="no open content block"):
         read_events(start(), *first[:2], *second, _delta(1), first[2], *end())
 
 
-def test_y7_thousands_of_waiting_blocks_are_read() -> None:
+def test_thousands_of_waiting_blocks_are_read() -> None:
     first = text(0, "one ")
     waiting = [event for index in range(1, 3000) for event in text(index, "x")]
     _, choice = read_events(start(), *first[:2], *waiting, first[2], *end())
@@ -106,7 +106,7 @@ def test_y7_thousands_of_waiting_blocks_are_read() -> None:
         ("something_new", "stop"),
     ],
 )
-def test_y8_the_stop_reason_becomes_the_finish_reason(native: str, reason: str) -> None:
+def test_the_stop_reason_becomes_the_finish_reason(native: str, reason: str) -> None:
     _, choice = read_events(start(), *text(0, "Hi"), *end(native))
 
     assert choice.finished is not None
@@ -122,7 +122,7 @@ def test_y8_the_stop_reason_becomes_the_finish_reason(native: str, reason: str) 
         ("refusal", "content_filter"),
     ],
 )
-def test_y8_a_call_changes_the_reason_only_of_a_plain_end(native: str, reason: str) -> None:
+def test_a_call_changes_the_reason_only_of_a_plain_end(native: str, reason: str) -> None:
     _, choice = read_events(start(), *tool(0, "f", "{}"), *end(native))
 
     assert choice.finished is not None
@@ -130,7 +130,7 @@ def test_y8_a_call_changes_the_reason_only_of_a_plain_end(native: str, reason: s
     assert len(choice.calls()) == 1
 
 
-def test_y8_the_matched_stop_sequence_is_passed_on() -> None:
+def test_the_matched_stop_sequence_is_passed_on() -> None:
     _, choice = read_events(
         start(), *text(0, "Hi"), *end("stop_sequence", stop_sequence="\n\nHuman:")
     )
@@ -139,7 +139,7 @@ def test_y8_the_matched_stop_sequence_is_passed_on() -> None:
     assert choice.finished.matched_stop == "\n\nHuman:"
 
 
-def test_y8_the_explanation_of_a_refusal_is_passed_on() -> None:
+def test_the_explanation_of_a_refusal_is_passed_on() -> None:
     details = {"type": "refusal", "category": "cyber", "explanation": "Not this."}
     _, choice = read_events(start(), *end("refusal", stop_details=details))
 
@@ -147,7 +147,7 @@ def test_y8_the_explanation_of_a_refusal_is_passed_on() -> None:
     assert choice.finished.message == "Not this."
 
 
-def test_y9_pings_and_unknown_events_say_nothing() -> None:
+def test_pings_and_unknown_events_say_nothing() -> None:
     ping, unknown = {"type": "ping"}, {"type": "weather", "index": "?", "delta": "sun"}
     _, choice = read_events(ping, start(), ping, unknown, *text(0, "Hi"), unknown, ping, *end())
 
@@ -168,7 +168,7 @@ def test_y9_pings_and_unknown_events_say_nothing() -> None:
         ("billing_error", 502, "upstream_auth_failed"),
     ],
 )
-def test_y10_an_error_event_is_the_error_of_its_type(kind: str, status: int, code: str) -> None:
+def test_an_error_event_is_the_error_of_its_type(kind: str, status: int, code: str) -> None:
     event = {"type": "error", "error": {"type": kind, "message": "No."}, "request_id": "req_1"}
     with pytest.raises(ProxyError) as caught:
         read_events(start(), *text(0, "Hi"), event)
@@ -176,7 +176,7 @@ def test_y10_an_error_event_is_the_error_of_its_type(kind: str, status: int, cod
     assert (caught.value.status, caught.value.code) == (status, code)
 
 
-def test_y10_an_invalid_request_in_a_stream_can_be_recovered() -> None:
+def test_an_invalid_request_in_a_stream_can_be_recovered() -> None:
     body = {"type": "error", "error": {"type": "invalid_request_error", "message": "No."}}
     with pytest.raises(ProxyError) as caught:
         read_events(body)
@@ -184,14 +184,14 @@ def test_y10_an_invalid_request_in_a_stream_can_be_recovered() -> None:
     assert json.loads(caught.value.refusal) == body
 
 
-def test_y10_an_error_in_the_form_of_other_services_is_an_error() -> None:
+def test_an_error_in_the_form_of_other_services_is_an_error() -> None:
     data = b'data: {"error":{"message":"Too busy","type":"server_error"}}\n\n'
     with pytest.raises(ProxyError, match="Too busy"):
         read_stream(data)
 
 
 @pytest.mark.parametrize("cut", ["no message_stop", "no blank line"])
-def test_y11_an_answer_with_its_stop_reason_is_complete(cut: str) -> None:
+def test_an_answer_with_its_stop_reason_is_complete(cut: str) -> None:
     stream = sse(start(), *text(0, "Hi"), end()[0])
     _, choice = read_stream(stream if cut == "no message_stop" else stream.rstrip(b"\n"))
 
@@ -199,7 +199,7 @@ def test_y11_an_answer_with_its_stop_reason_is_complete(cut: str) -> None:
     assert choice.finished.reason == "stop"
 
 
-def test_y11_an_answer_cut_before_its_stop_reason_is_truncated() -> None:
+def test_an_answer_cut_before_its_stop_reason_is_truncated() -> None:
     stream = sse(start(), *thinking(0, "Hm.", "S"), *text(1, "Hi"), *tool(2, "f", "{}"))
     for at in range(len(stream)):
         with pytest.raises(ProxyError) as caught:
@@ -207,7 +207,7 @@ def test_y11_an_answer_cut_before_its_stop_reason_is_truncated() -> None:
         assert (caught.value.status, caught.value.code) == (502, "upstream_truncated"), at
 
 
-def test_y11_nothing_behind_the_stop_reason_harms_the_answer() -> None:
+def test_nothing_behind_the_stop_reason_harms_the_answer() -> None:
     reader, answer = new_reader()
     reader.feed(sse(start(), *text(0, "Hi")))
     assert not reader.is_settled
@@ -220,7 +220,7 @@ def test_y11_nothing_behind_the_stop_reason_harms_the_answer() -> None:
     assert answer.choice(0).events[-1] == ("finish", "stop")
 
 
-def test_y11_an_open_block_is_ended_at_the_end() -> None:
+def test_an_open_block_is_ended_at_the_end() -> None:
     _, choice = read_events(start(), *tool(0, "f", "{}")[:-1], *end("tool_use"))
 
     assert len(choice.calls()) == 1
@@ -234,7 +234,7 @@ def _search(index: int) -> list[Json]:
     return [*block(index, use, delta), *block(index + 1, result)]
 
 
-def test_y12_a_paused_answer_is_sent_back_as_it_came() -> None:
+def test_a_paused_answer_is_sent_back_as_it_came() -> None:
     citation = {"type": "char_location", "cited_text": "x"}
     cited: list[Json] = [
         {"type": "citations_delta", "citation": citation},
@@ -278,14 +278,14 @@ def test_y12_a_paused_answer_is_sent_back_as_it_came() -> None:
     assert (reader.usage.prompt_tokens, reader.usage.completion_tokens) == (30, 10)
 
 
-def test_y12_a_paused_answer_is_not_settled() -> None:
+def test_a_paused_answer_is_not_settled() -> None:
     reader, _ = new_reader(keeps_content=True)
     reader.feed(sse(start(), *text(0, "Hi"), end("pause_turn")[0]))
 
     assert not reader.is_settled
 
 
-def test_y12_an_answer_that_pauses_for_ever_ends_as_one_that_is_too_long() -> None:
+def test_an_answer_that_pauses_for_ever_ends_as_one_that_is_too_long() -> None:
     reader, answer = new_reader(keeps_content=True)
     pauses = 0
     for _ in range(MAX_CONTINUATIONS + 1):
@@ -302,7 +302,7 @@ def test_y12_an_answer_that_pauses_for_ever_ends_as_one_that_is_too_long() -> No
     assert choice.joined("text") == "on " * 9
 
 
-def test_y12_a_whole_answer_pauses_too() -> None:
+def test_a_whole_answer_pauses_too() -> None:
     body = start()["message"] | {"stop_reason": "pause_turn"}
     body["content"] = [{"type": "text", "text": "So far."}]
     reader, answer = new_reader(keeps_content=True)
@@ -393,7 +393,7 @@ def test_a_stream_that_is_no_answer_is_an_error(data: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
-def test_bug_01_a_block_that_ends_twice_is_one_call() -> None:
+def test_a_block_that_ends_twice_is_one_call() -> None:
     twice = [*tool(0, "f", "{}"), {"type": "content_block_stop", "index": 0}]
     _, choice = read_events(start(), *twice, *end("tool_use"))
 
@@ -411,20 +411,20 @@ def test_a_call_by_code_that_anthropic_ran_may_have_its_result_already(
     assert choice.finished.reason == reason
 
 
-def test_bug_49_a_pending_call_survives_a_refusal_and_a_full_context() -> None:
+def test_a_pending_call_survives_a_refusal_and_a_full_context() -> None:
     for native in ("refusal", "model_context_window_exceeded", "something_new"):
         _, choice = read_events(start(), *tool(0, "f", "{}"), *end(native))
         assert len(choice.calls()) == 1
 
 
-def test_bug_50_a_refusal_is_no_stop() -> None:
+def test_a_refusal_is_no_stop() -> None:
     _, choice = read_events(start(), *text(0, "I cannot"), *end("refusal"))
 
     assert choice.finished is not None
     assert choice.finished.reason == "content_filter"
 
 
-def test_bug_51_an_end_without_a_reason_is_an_end() -> None:
+def test_an_end_without_a_reason_is_an_end() -> None:
     _, choice = read_events(start(), *text(0, "Hi"), *end(None))
 
     assert choice.finished is not None
@@ -492,7 +492,7 @@ def test_asking_how_much_is_held_takes_no_longer_for_long_answers() -> None:
     assert max(steps[1:]) == min(steps[1:])
 
 
-def test_y6_an_error_that_lacks_its_blank_line_is_that_error() -> None:
+def test_an_error_that_lacks_its_blank_line_is_that_error() -> None:
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "m"}}
     with pytest.raises(ProxyError) as caught:
         read_stream((sse(start(), *text(0, "a")) + sse(error)).rstrip())
@@ -501,14 +501,14 @@ def test_y6_an_error_that_lacks_its_blank_line_is_that_error() -> None:
     assert "m" in caught.value.message
 
 
-def test_y6_an_end_that_lacks_its_blank_line_is_the_end() -> None:
+def test_an_end_that_lacks_its_blank_line_is_the_end() -> None:
     reader, choice = read_stream(sse(start(), *text(0, "a"), *end()).rstrip())
 
     assert reader.done
     assert choice.joined("text") == "a"
 
 
-def test_y6_an_event_of_very_many_values_is_refused() -> None:
+def test_an_event_of_very_many_values_is_refused() -> None:
     with pytest.raises(ProxyError) as caught:
         read_stream(b'data: {"type":"ping","x":[' + b"0," * 3_000_000 + b"0]}\n\n")
 

@@ -61,21 +61,21 @@ def needed(body: Json, model: str, message: str) -> Json:
     return sent
 
 
-def test_x19_a_signature_fault_removes_all_thinking() -> None:
+def test_a_signature_fault_removes_all_thinking() -> None:
     sent = needed(asking(*STEP, reasoning_effort="high", **TOOLS), V45, SIGNATURE)
 
     assert "thinking" not in sent
     assert [block["type"] for block in sent["messages"][1]["content"]] == ["tool_use"]
 
 
-def test_x19_adaptive_thinking_outlives_a_signature_fault() -> None:
+def test_adaptive_thinking_outlives_a_signature_fault() -> None:
     sent = needed(asking(*STEP, reasoning_effort="high", **TOOLS), NEWEST, SIGNATURE)
 
     assert sent["thinking"]["type"] == "adaptive"
     assert "Sig==" not in json.dumps(sent)
 
 
-def test_x19_enabled_refused_becomes_adaptive() -> None:
+def test_enabled_refused_becomes_adaptive() -> None:
     better = call_for(asking(reasoning_effort="high"), V45).recover(400, refused(ENABLED))
     assert better is not None
 
@@ -87,7 +87,7 @@ def test_x19_enabled_refused_becomes_adaptive() -> None:
     assert "thinking" not in json.loads(last.requests[0].body)
 
 
-def test_x19_adaptive_refused_becomes_a_budget() -> None:
+def test_adaptive_refused_becomes_a_budget() -> None:
     better = call_for(asking(thinking={"type": "adaptive"}), NEWEST).recover(400, refused(ADAPTIVE))
     assert better is not None
 
@@ -95,14 +95,14 @@ def test_x19_adaptive_refused_becomes_a_budget() -> None:
     assert thinking == {"type": "enabled", "budget_tokens": 8192}
 
 
-def test_x19_thinking_refused_altogether_is_left_out() -> None:
+def test_thinking_refused_altogether_is_left_out() -> None:
     message = "claude-next does not support thinking."
     sent = needed(asking(reasoning_effort="high"), NEWEST, message)
 
     assert "thinking" not in sent
 
 
-def test_x19_disabled_refused_becomes_the_least_effort() -> None:
+def test_disabled_refused_becomes_the_least_effort() -> None:
     message = '"thinking.type.disabled" is not supported for this model.'
     sent = needed(asking(reasoning_effort="none"), NEWEST, message)
 
@@ -118,7 +118,7 @@ def test_x19_disabled_refused_becomes_the_least_effort() -> None:
         ("`temperature` and `top_k` may not be set", {}),
     ],
 )
-def test_x19_a_refused_sampling_parameter_is_left_out(message: str, left: Json) -> None:
+def test_a_refused_sampling_parameter_is_left_out(message: str, left: Json) -> None:
     sent = needed(asking(temperature=0.5, top_k=4), V46, message)
 
     assert {name: sent[name] for name in ("temperature", "top_k") if name in sent} == left
@@ -133,7 +133,7 @@ def test_x19_a_refused_sampling_parameter_is_left_out(message: str, left: Json) 
         "tools.0.custom: Invalid schema: Circular reference detected in schema definitions",
     ],
 )
-def test_x19_a_refused_schema_stands_in_words(message: str) -> None:
+def test_a_refused_schema_stands_in_words(message: str) -> None:
     tools = [function("f", SCHEMA, strict=True)]
     sent = needed(asking(response_format=FORM, tools=tools), NEWEST, message)
 
@@ -142,7 +142,7 @@ def test_x19_a_refused_schema_stands_in_words(message: str) -> None:
     assert "strict" not in sent["tools"][0]
 
 
-def test_x19_a_refused_effort_is_lowered_and_then_left_out() -> None:
+def test_a_refused_effort_is_lowered_and_then_left_out() -> None:
     message = "output_config.effort: 'max' is not supported"
     first = call_for(asking(reasoning_effort="max"), NEWEST).recover(400, refused(message))
     assert first is not None
@@ -153,14 +153,14 @@ def test_x19_a_refused_effort_is_lowered_and_then_left_out() -> None:
     assert "output_config" not in json.loads(second.requests[0].body)
 
 
-def test_x19_refused_marks_are_left_out() -> None:
+def test_refused_marks_are_left_out() -> None:
     marked = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
     sent = needed(asking(user([marked])), NEWEST, "cache_control: Extra inputs are not permitted")
 
     assert "cache_control" not in json.dumps(sent)
 
 
-def test_x19_a_refused_prefill_becomes_a_turn_of_the_users() -> None:
+def test_a_refused_prefill_becomes_a_turn_of_the_users() -> None:
     sent = needed(asking(user(), assistant("The answer:")), V45, PREFILL)
 
     assert sent["messages"][-1]["role"] == "user"
@@ -177,7 +177,7 @@ def test_x19_a_refused_prefill_becomes_a_turn_of_the_users() -> None:
         ),
     ],
 )
-def test_x19_a_limit_that_is_too_high_is_lowered(message: str, limit: int) -> None:
+def test_a_limit_that_is_too_high_is_lowered(message: str, limit: int) -> None:
     assert needed(asking(), NEWEST, message)["max_tokens"] == limit
 
 
@@ -194,11 +194,11 @@ def test_x19_a_limit_that_is_too_high_is_lowered(message: str, limit: int) -> No
         (asking(), ""),
     ],
 )
-def test_x19_what_was_not_sent_cannot_be_changed(body: Json, message: str) -> None:
+def test_what_was_not_sent_cannot_be_changed(body: Json, message: str) -> None:
     assert recovered(body, NEWEST, message) is None
 
 
-def test_x19_each_change_is_made_once() -> None:
+def test_each_change_is_made_once() -> None:
     body = asking(*STEP, reasoning_effort="high", **TOOLS)
     better = call_for(body, V45).recover(400, refused(SIGNATURE))
 
@@ -207,13 +207,13 @@ def test_x19_each_change_is_made_once() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 404, 413, 429, 500, 529])
-def test_x19_only_invalid_requests_are_changed(status: int) -> None:
+def test_only_invalid_requests_are_changed(status: int) -> None:
     body = asking(*STEP, reasoning_effort="high", **TOOLS)
 
     assert call_for(body, V45).recover(status, refused(SIGNATURE)) is None
 
 
-def test_bug_37_signatures_of_other_services_are_removed_once_refused() -> None:
+def test_signatures_of_other_services_are_removed_once_refused() -> None:
     foreign = {"type": "thinking", "thinking": "Hm.", "signature": "f3a1-deepseek"}
     body = asking(user(), assistant("a", thinking_blocks=[foreign]), user())
     sent = needed(body, NEWEST, SIGNATURE)
@@ -232,11 +232,11 @@ def test_every_remedy_ends() -> None:
 
 
 @pytest.mark.parametrize("message", ["max_tokens: is too large", "max_tokens: 5 > 0"])
-def test_x19_a_limit_that_is_not_named_changes_nothing(message: str) -> None:
+def test_a_limit_that_is_not_named_changes_nothing(message: str) -> None:
     assert recovered(asking(max_tokens=5), NEWEST, message) is None
 
 
-def test_x19_nothing_is_left_out_in_strict_mode() -> None:
+def test_nothing_is_left_out_in_strict_mode() -> None:
     asked = asking(*STEP, reasoning_effort="high", **TOOLS)
     message = "claude-next does not support thinking."
 

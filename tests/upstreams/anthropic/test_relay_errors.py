@@ -28,7 +28,7 @@ def native(kind: str, message: str = "M") -> bytes:
         (529, "overloaded_error", "overloaded"),
     ],
 )
-def test_l5_status_and_body_pass(status: int, kind: str, code: str) -> None:
+def test_status_and_body_pass(status: int, kind: str, code: str) -> None:
     error = relayed_error(status, {**JSON, "retry-after": "7"}, native(kind), model="m")
     assert (error.status, error.native, error.code) == (status, native(kind), code)
     assert error.retry_after == (7 if status in (429, 503, 529) else None)
@@ -37,18 +37,18 @@ def test_l5_status_and_body_pass(status: int, kind: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"), [(401, "authentication_error"), (403, "permission_error")]
 )
-def test_l5_a_refusal_of_the_proxys_key_is_an_error_of_the_proxy(status: int, kind: str) -> None:
+def test_a_refusal_of_the_proxys_key_is_an_error_of_the_proxy(status: int, kind: str) -> None:
     error = relayed_error(status, JSON, native(kind, "invalid x-api-key"), model="m")
     assert (error.status, error.code, error.native) == (502, "upstream_auth_failed", b"")
 
 
-def test_l5_what_the_proxys_account_lacks_is_an_error_of_the_proxy() -> None:
+def test_what_the_proxys_account_lacks_is_an_error_of_the_proxy() -> None:
     body = native("invalid_request_error", "Your credit balance is too low")
     error = relayed_error(400, JSON, body, model="m")
     assert (error.retry_status, error.code, error.native) == (402, "insufficient_quota", b"")
 
 
-def test_l5_keys_are_blacked_out() -> None:
+def test_keys_are_blacked_out() -> None:
     body = native("invalid_request_error", "Bad sk-ant-0123456789")
     assert b"sk-ant" not in relayed_error(400, JSON, body, model="m").native
 
@@ -69,7 +69,7 @@ def test_l5_keys_are_blacked_out() -> None:
         (400, b'{"type":"error","error":"M"}', "invalid_request_error", "M"),
     ],
 )
-def test_l6_another_form_is_rewritten(status: int, body: bytes, kind: str, message: str) -> None:
+def test_another_form_is_rewritten(status: int, body: bytes, kind: str, message: str) -> None:
     error = relayed_error(status, {"request-id": "req_7"}, body, model="m")
     assert error.status == status
     assert json.loads(error.native) == {
@@ -79,7 +79,7 @@ def test_l6_another_form_is_rewritten(status: int, body: bytes, kind: str, messa
     }
 
 
-def test_l6_a_status_beyond_http_becomes_502() -> None:
+def test_a_status_beyond_http_becomes_502() -> None:
     assert relayed_error(999, JSON, b"x", model="m").status == 502
 
 

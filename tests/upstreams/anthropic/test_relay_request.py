@@ -62,17 +62,17 @@ ODD = (
         b"[]",
     ],
 )
-def test_l1_bug_34_a_body_without_seals_keeps_its_bytes(data: bytes, is_anthropic: bool) -> None:
+def test_a_body_without_seals_keeps_its_bytes(data: bytes, is_anthropic: bool) -> None:
     assert relayed_body(data, None, is_anthropic=is_anthropic) is data
 
 
-def test_l1_the_name_of_the_model_is_changed() -> None:
+def test_the_name_of_the_model_is_changed() -> None:
     changed = relayed_body(body(thinking(BARE)), "claude-x", is_anthropic=True)
     assert json.loads(changed) == json.loads(body(thinking(BARE))) | {"model": "claude-x"}
 
 
 @pytest.mark.parametrize("signature", [GEMINI, DEEPSEEK])
-def test_bug_30_32_thinking_of_another_upstream_is_cut_out(signature: str) -> None:
+def test_thinking_of_another_upstream_is_cut_out(signature: str) -> None:
     data = body(thinking(BARE), thinking(signature), REDACTED, TEXT, CALL)
     assert relayed(data) == json.loads(body(thinking(BARE), REDACTED, TEXT, CALL))
 
@@ -110,19 +110,19 @@ def test_the_rest_of_a_changed_body_keeps_its_bytes() -> None:
         (BILLING, None),
     ],
 )
-def test_r3_bug_52_the_billing_line_goes_to_anthropic_alone(system: Any, left: Any) -> None:
+def test_the_billing_line_goes_to_anthropic_alone(system: Any, left: Any) -> None:
     data = body(TEXT, system=system)
     assert relayed_body(data, None, is_anthropic=True) is data
     assert relayed(data, is_anthropic=False).get("system") == left
 
 
 @pytest.mark.parametrize("system", [f"Be brief.\n{BILLING}", [{"text": [BILLING]}]])
-def test_r3_the_billing_line_is_known_by_its_place(system: Any) -> None:
+def test_the_billing_line_is_known_by_its_place(system: Any) -> None:
     data = body(TEXT, x=BILLING, system=system)
     assert relayed(data, is_anthropic=False)["system"] == system
 
 
-def test_r3_a_body_without_system_may_name_the_line() -> None:
+def test_a_body_without_system_may_name_the_line() -> None:
     data = body(TEXT, x=BILLING)
     assert relayed_body(data, None, is_anthropic=False) is data
 
@@ -156,7 +156,7 @@ def test_a_budget_alone_is_turned_off() -> None:
 
 @pytest.mark.parametrize("kind", ["adaptive", "enabled", "disabled", "of_next_year"])
 @pytest.mark.parametrize("is_anthropic", [True, False])
-def test_bug_47_a_clients_thinking_is_left_as_it_is(kind: str, is_anthropic: bool) -> None:
+def test_a_clients_thinking_is_left_as_it_is(kind: str, is_anthropic: bool) -> None:
     data = body(
         TEXT, thinking={"type": kind, "display": "omitted"}, output_config={"effort": "max"}
     )

@@ -55,7 +55,7 @@ def failing(*pieces: bytes) -> tuple[bytes, ProxyError]:
     return b"".join(passed) + caught.value.completed_events, caught.value
 
 
-def test_l3_a_stream_passes_as_it_came_pings_included() -> None:
+def test_a_stream_passes_as_it_came_pings_included() -> None:
     out, stream = relayed(WHOLE)
     assert out == WHOLE
     assert stream.done
@@ -63,7 +63,7 @@ def test_l3_a_stream_passes_as_it_came_pings_included() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64, 1000])
-def test_l3_a_stream_may_be_cut_anywhere(size: int) -> None:
+def test_a_stream_may_be_cut_anywhere(size: int) -> None:
     stream = MessagesRelayStream("my-model")
     out = b""
     for at in range(0, len(WHOLE), size):
@@ -75,7 +75,7 @@ def test_l3_a_stream_may_be_cut_anywhere(size: int) -> None:
     assert stream.held == 0
 
 
-def test_l3_a_read_may_be_one_event() -> None:
+def test_a_read_may_be_one_event() -> None:
     events = [event + b"\n\n" for event in WHOLE.split(b"\n\n")[:-1]]
     stream = MessagesRelayStream("my-model")
     assert [stream.feed(event) for event in events] == events
@@ -83,7 +83,7 @@ def test_l3_a_read_may_be_one_event() -> None:
     assert stream.feed(events[2]) == b""
 
 
-def test_l3_an_event_may_end_with_cr_and_the_next_read_begin_with_lf() -> None:
+def test_an_event_may_end_with_cr_and_the_next_read_begin_with_lf() -> None:
     crlf = WHOLE.replace(b"\n", b"\r\n")
     cut = len(HEAD.replace(b"\n", b"\r\n")) - 1
     out, stream = relayed(b"id: 1\r\n" + crlf[:cut], crlf[cut:])
@@ -91,13 +91,13 @@ def test_l3_an_event_may_end_with_cr_and_the_next_read_begin_with_lf() -> None:
     assert stream.done
 
 
-def test_l3_later_counts_overwrite_earlier_ones() -> None:
+def test_later_counts_overwrite_earlier_ones() -> None:
     delta = DELTA | {"usage": {"input_tokens": 1591, "cache_read_input_tokens": 0}}
     _, stream = relayed(HEAD + sse(delta, STOP))
     assert stream.usage == TokenUsage(1596, 1, 0, 0, 5)
 
 
-def test_l3_usage_is_known_before_the_end() -> None:
+def test_usage_is_known_before_the_end() -> None:
     stream = MessagesRelayStream("my-model")
     stream.feed(HEAD)
     assert stream.usage == TokenUsage(45, 1, 30, 0, 5)
@@ -106,18 +106,18 @@ def test_l3_usage_is_known_before_the_end() -> None:
     assert stream.usage == TokenUsage(45, 1, 30, 0, 5)
 
 
-def test_l3_nothing_follows_the_end() -> None:
+def test_nothing_follows_the_end() -> None:
     stream = MessagesRelayStream("my-model")
     assert stream.feed(WHOLE + sse(STOP)) == WHOLE
     assert stream.feed(sse(STOP)) == b""
 
 
-def test_l3_lines_that_sdks_cannot_bear_are_left_out() -> None:
+def test_lines_that_sdks_cannot_bear_are_left_out() -> None:
     out, _ = relayed(b": open\n\nid: 1\nretry: 5\n" + WHOLE)
     assert out == b": open\n\n" + WHOLE
 
 
-def test_l3_events_without_names_are_watched_too() -> None:
+def test_events_without_names_are_watched_too() -> None:
     data = b"".join(
         b"data: " + json.dumps(event).encode() + b"\n\n" for event in (start(USAGE), DELTA, STOP)
     )
@@ -127,14 +127,14 @@ def test_l3_events_without_names_are_watched_too() -> None:
     assert stream.usage == TokenUsage(45, 20, 30, 7, 5)
 
 
-def test_l3_a_whole_answer_within_the_start() -> None:
+def test_a_whole_answer_within_the_start() -> None:
     data = sse(start(USAGE, stop_reason="end_turn"))
     out, _ = relayed(data)
     assert out == data + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     assert relayed(data + sse(STOP))[0] == data + sse(STOP)
 
 
-def test_l4_a_missing_end_is_added() -> None:
+def test_a_missing_end_is_added() -> None:
     data = BODY + sse(DELTA)
     stream = MessagesRelayStream("my-model")
     assert stream.feed(data) == data
@@ -144,24 +144,24 @@ def test_l4_a_missing_end_is_added() -> None:
     assert stream.done
 
 
-def test_l4_the_last_event_may_lack_its_blank_line() -> None:
+def test_the_last_event_may_lack_its_blank_line() -> None:
     assert relayed(WHOLE.rstrip(b"\n"))[0] == WHOLE
 
 
 @pytest.mark.parametrize("cut", [len(BODY), len(BODY) - 5, len(HEAD) + 3])
-def test_l4_bug_61_a_stream_that_breaks_off_is_an_error(cut: int) -> None:
+def test_a_stream_that_breaks_off_is_an_error(cut: int) -> None:
     out, error = failing(BODY[:cut])
     assert (error.status, error.code) == (502, "upstream_truncated")
     assert BODY.startswith(out)
     assert out.endswith(b"\n\n")
 
 
-def test_l4_a_stream_of_nothing_is_an_error() -> None:
+def test_a_stream_of_nothing_is_an_error() -> None:
     assert failing(b"")[1].code == "upstream_truncated"
     assert failing(PING)[1].code == "upstream_truncated"
 
 
-def test_l4_done_of_another_api_ends_nothing() -> None:
+def test_done_of_another_api_ends_nothing() -> None:
     out, error = failing(HEAD + b"data: [DONE]\n\n")
     assert (out, error.code) == (HEAD, "upstream_truncated")
     assert relayed(BODY + sse(DELTA) + b"data: [DONE]\n\n")[0].endswith(
@@ -169,7 +169,7 @@ def test_l4_done_of_another_api_ends_nothing() -> None:
     )
 
 
-def test_l3_an_error_after_the_beginning_passes_as_it_came() -> None:
+def test_an_error_after_the_beginning_passes_as_it_came() -> None:
     out, stream = relayed(HEAD + OVERLOADED)
     assert out == HEAD + OVERLOADED
     assert stream.done
@@ -195,7 +195,7 @@ def test_an_error_before_the_beginning_is_raised_so_that_another_attempt_is_made
         b'event: error\ndata: {"type":7,"error":{"type":"overloaded_error","message":"x"}}\n\n',
     ],
 )
-def test_bug_56_62_an_error_that_clients_would_drop_is_raised(frame: bytes) -> None:
+def test_an_error_that_clients_would_drop_is_raised(frame: bytes) -> None:
     out, error = failing(HEAD + frame)
     assert (out, error.status) == (HEAD, 503)
 

@@ -81,7 +81,7 @@ def test_the_answer_is_read_with_the_clients_names() -> None:
     assert answer.choice(0).calls()[0][0].name == "a.b"
 
 
-def test_y12_a_paused_turn_is_continued_with_its_own_blocks() -> None:
+def test_a_paused_turn_is_continued_with_its_own_blocks() -> None:
     made = call_for(asking(**SEARCH), stream=True)
     reader = made.reader(RecordedAnswer(), 0)
     reader.feed(sse(start(), *text(0, "So far."), *end("pause_turn")))

@@ -15,21 +15,21 @@ from tests.upstreams.anthropic.answers import (
 )
 
 
-def test_y1_zeros_are_not_reported_as_the_prompt() -> None:
+def test_zeros_are_not_reported_as_the_prompt() -> None:
     reader, answer = new_reader()
     reader.feed(sse(start({"input_tokens": 0, "output_tokens": 0})))
 
     assert answer.choice(0).begun == ("msg_01", None)
 
 
-def test_y4_web_searches_are_counted() -> None:
+def test_web_searches_are_counted() -> None:
     usage = {"output_tokens": 5, "server_tool_use": {"web_search_requests": 2}}
     _, choice = read_events(start(), *text(0, "Hi"), *end(usage=usage))
 
     assert ("server_tool", ("web_search", 2)) in choice.events
 
 
-def test_y8_usage_at_the_end_overwrites_that_at_the_beginning() -> None:
+def test_usage_at_the_end_overwrites_that_at_the_beginning() -> None:
     late = {"input_tokens": 1591, "cache_read_input_tokens": 7, "output_tokens": 400}
     late["output_tokens_details"] = {"thinking_tokens": 100}  # type: ignore[assignment]
     early = {"input_tokens": 702, "cache_creation_input_tokens": 3, "output_tokens": 26}
@@ -43,7 +43,7 @@ def test_y8_usage_at_the_end_overwrites_that_at_the_beginning() -> None:
     assert reader.usage.total_tokens == 1591 + 7 + 3 + 400
 
 
-def test_bug_14_and_15_the_prompt_includes_what_caches_gave_and_took() -> None:
+def test_and_15_the_prompt_includes_what_caches_gave_and_took() -> None:
     usage = {"input_tokens": 4, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 300}
     reader, _ = read_message({"type": "text", "text": "Hi"}, usage=usage | {"output_tokens": 1})
 
@@ -80,7 +80,7 @@ def test_tokens_for_an_hour_are_never_more_than_were_written(split: object, hour
     assert to_token_usage(counter.usage).written_1h == hour
 
 
-def test_bug_16_a_stream_without_message_delta_has_the_usage_of_its_beginning() -> None:
+def test_a_stream_without_message_delta_has_the_usage_of_its_beginning() -> None:
     reader, choice = read_events(start(), *text(0, "Hi"), {"type": "message_stop"})
 
     assert choice.finished is not None
@@ -92,7 +92,7 @@ def test_bug_16_a_stream_without_message_delta_has_the_usage_of_its_beginning() 
     ("tier", "named"),
     [("standard", "default"), ("priority", "priority"), ("batch", None), (3, None)],
 )
-def test_y8_the_service_tier_has_openais_name(tier: object, named: str | None) -> None:
+def test_the_service_tier_has_openais_name(tier: object, named: str | None) -> None:
     counter = UsageCounter()
     counter.take({"input_tokens": 1, "service_tier": tier})
 

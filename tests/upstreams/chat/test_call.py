@@ -82,7 +82,7 @@ def test_first_refusal_is_sent_when_the_second_request_is_refused_too() -> None:
     assert better.translate_error(400, {}, too_long).code == "context_length_exceeded"
 
 
-def test_w6_next_call_to_the_model_leaves_out_what_was_refused() -> None:
+def test_next_call_to_the_model_leaves_out_what_was_refused() -> None:
     adapter = an_adapter()
     fields: Json = {"reasoning_effort": "high"}
     better = translated(adapter, **fields).recover(400, refusal(EFFORT))
@@ -97,7 +97,7 @@ def test_w6_next_call_to_the_model_leaves_out_what_was_refused() -> None:
     assert "reasoning_effort" in sent(translated(adapter, later, **fields))
 
 
-def test_b6_lost_reasoning_is_found_out_again_at_each_request() -> None:
+def test_lost_reasoning_is_found_out_again_at_each_request() -> None:
     adapter = an_adapter()
     fields: Json = {"messages": [USER, called("a"), result("a")]}
     says = refusal({"message": "The `reasoning_content` must be passed back to the API."})
@@ -174,7 +174,7 @@ def test_thoughts_are_shown_to_clients_that_want_them(
         ("generateContent", '{"_raw_arguments":"city=Oslo"}'),
     ],
 )
-def test_c5_arguments_that_are_no_object_are_wrapped_for_some_clients(
+def test_arguments_that_are_no_object_are_wrapped_for_some_clients(
     endpoint: str, expected: str
 ) -> None:
     answer = RecordedAnswer()

@@ -23,7 +23,7 @@ def started(*entries: dict[str, Any]) -> tuple[RecordedChoice, CallGatherer]:
     return sink, gatherer
 
 
-def test_c3_first_call_is_passed_piece_by_piece() -> None:
+def test_first_call_is_passed_piece_by_piece() -> None:
     sink, gatherer = started(call(0, "call_a", "f", '{"a"'), call(0, None, None, ":1}"))
 
     assert sink.pieces == 2
@@ -31,7 +31,7 @@ def test_c3_first_call_is_passed_piece_by_piece() -> None:
     assert gatherer.held < 500
 
 
-def test_c3_other_calls_wait_for_the_end_and_come_in_order_of_index() -> None:
+def test_other_calls_wait_for_the_end_and_come_in_order_of_index() -> None:
     choice = only_choice(
         call(0, "call_a", "f", '{"a"'),
         call(2, "call_c", "h", '{"c"'),
@@ -49,7 +49,7 @@ def test_c3_other_calls_wait_for_the_end_and_come_in_order_of_index() -> None:
     ]
 
 
-def test_c3_pieces_without_an_index_are_gathered_by_id() -> None:
+def test_pieces_without_an_index_are_gathered_by_id() -> None:
     choice = only_choice(
         call(None, "call_a", "f", '{"a"'),
         call(None, "call_b", "g", '{"b"'),
@@ -61,7 +61,7 @@ def test_c3_pieces_without_an_index_are_gathered_by_id() -> None:
     assert [arguments for _, arguments in choice.calls()] == ['{"a":1}', '{"b":2}']
 
 
-def test_c3_piece_with_neither_belongs_to_the_last_call() -> None:
+def test_piece_with_neither_belongs_to_the_last_call() -> None:
     choice = only_choice(
         call(None, "call_a", "f", '{"a":1}'),
         call(None, "call_b", "g", '{"b"'),
@@ -72,14 +72,14 @@ def test_c3_piece_with_neither_belongs_to_the_last_call() -> None:
     assert [arguments for _, arguments in choice.calls()] == ['{"a":1}', '{"b":2}']
 
 
-def test_c3_entry_with_a_name_and_nothing_else_is_a_new_call() -> None:
+def test_entry_with_a_name_and_nothing_else_is_a_new_call() -> None:
     choice = only_choice(call(None, None, "f", "{}"), call(None, None, "f", "{}"), END)
 
     assert [start.name for start, _ in choice.calls()] == ["f", "f"]
     assert len({start.id for start, _ in choice.calls()}) == 2
 
 
-def test_c3_calls_that_share_one_index_are_told_apart_by_id_and_name() -> None:
+def test_calls_that_share_one_index_are_told_apart_by_id_and_name() -> None:
     choice = only_choice(
         call(0, "call_a", "f", '{"a":1}'),
         call(0, "call_b", "f", '{"b"'),
@@ -90,7 +90,7 @@ def test_c3_calls_that_share_one_index_are_told_apart_by_id_and_name() -> None:
     assert [arguments for _, arguments in choice.calls()] == ['{"a":1}', '{"b":2}']
 
 
-def test_c3_new_id_in_each_piece_of_one_call_changes_nothing() -> None:
+def test_new_id_in_each_piece_of_one_call_changes_nothing() -> None:
     choice = only_choice(
         call(0, "call_a", "f", '{"a"'), call(0, "call_b", None, ":1}"), call(0, "x", "", ""), END
     )
@@ -98,7 +98,7 @@ def test_c3_new_id_in_each_piece_of_one_call_changes_nothing() -> None:
     assert choice.calls() == [(CallStart("call_a", "f"), '{"a":1}')]
 
 
-def test_c3_entries_of_a_whole_message_are_calls_of_their_own() -> None:
+def test_entries_of_a_whole_message_are_calls_of_their_own() -> None:
     entry = {"id": "call_a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     choice = only_choice_of(whole({"tool_calls": [entry, entry, entry]}, "tool_calls"))
 
@@ -107,7 +107,7 @@ def test_c3_entries_of_a_whole_message_are_calls_of_their_own() -> None:
     assert len(set(ids)) == 3
 
 
-def test_c4_call_waits_for_its_name() -> None:
+def test_call_waits_for_its_name() -> None:
     sink, gatherer = started(call(0, "call_a", None, '{"a"'), call(0, None, "", ":1"))
     assert sink.events == []
 
@@ -117,13 +117,13 @@ def test_c4_call_waits_for_its_name() -> None:
     assert sink.calls() == [(CallStart("call_a", "f"), '{"a":1}')]
 
 
-def test_c4_missing_id_is_made_up() -> None:
+def test_missing_id_is_made_up() -> None:
     choice = only_choice(call(0, None, "f", "{}"), END)
 
     assert [start.id for start, _ in choice.calls()] == ["call_" + "1".zfill(24)]
 
 
-def test_c4_repeated_name_is_ignored() -> None:
+def test_repeated_name_is_ignored() -> None:
     choice = only_choice(call(0, "call_a", "f", '{"a"'), call(0, "call_a", "f", ":1}"), END)
 
     assert choice.calls() == [(CallStart("call_a", "f"), '{"a":1}')]
@@ -133,13 +133,13 @@ def test_c4_repeated_name_is_ignored() -> None:
     ("arguments", "expected"),
     [({"a": [1, "é"]}, '{"a":[1,"\\u00e9"]}'), (None, ""), ("", ""), ("{}", "{}")],
 )
-def test_c4_arguments_of_any_type_become_text(arguments: object, expected: str) -> None:
+def test_arguments_of_any_type_become_text(arguments: object, expected: str) -> None:
     choice = only_choice(call(0, "call_a", "f", arguments), END)
 
     assert [text for _, text in choice.calls()] == [expected]
 
 
-def test_c4_call_without_a_name_is_an_error() -> None:
+def test_call_without_a_name_is_an_error() -> None:
     with pytest.raises(ProxyError) as caught:
         only_choice(call(0, "call_a", None, "{}"), END)
 
@@ -147,7 +147,7 @@ def test_c4_call_without_a_name_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("arguments", ["[1]", '"a"', "city=Paris", " \n<tool>"])
-def test_c5_arguments_that_begin_no_object_are_held(arguments: str) -> None:
+def test_arguments_that_begin_no_object_are_held(arguments: str) -> None:
     sink, gatherer = started(call(0, "call_a", "f", arguments))
     assert sink.events == []
 
@@ -156,7 +156,7 @@ def test_c5_arguments_that_begin_no_object_are_held(arguments: str) -> None:
     assert sink.calls() == [(CallStart("call_a", "f"), arguments)]
 
 
-def test_c5_object_may_begin_behind_blanks() -> None:
+def test_object_may_begin_behind_blanks() -> None:
     sink, _ = started(call(0, "call_a", "f", " \n"), call(0, None, None, '{"a"'))
 
     assert sink.calls() == [(CallStart("call_a", "f"), ' \n{"a"')]
@@ -171,14 +171,14 @@ def test_c5_object_may_begin_behind_blanks() -> None:
         ('{"a":1}', '{"a":1}'),
     ],
 )
-def test_c5_clients_that_take_objects_only_get_one(arguments: str, expected: str) -> None:
+def test_clients_that_take_objects_only_get_one(arguments: str, expected: str) -> None:
     given = context(objects_only=True)
     choice = only_choice(call(0, "call_a", "f", arguments), END, given=given)
 
     assert [text for _, text in choice.calls()] == [expected]
 
 
-def test_c5_held_call_of_broken_json_is_wrapped_too() -> None:
+def test_held_call_of_broken_json_is_wrapped_too() -> None:
     chunks = call(0, "call_a", "f", "{}"), call(1, "call_b", "g", '{"b":'), END
     as_it_is = only_choice(*chunks)
     wrapped = only_choice(*chunks, given=context(objects_only=True))
@@ -187,7 +187,7 @@ def test_c5_held_call_of_broken_json_is_wrapped_too() -> None:
     assert wrapped.calls()[1][1] == '{"_raw_arguments":"{\\"b\\":"}'
 
 
-def test_c5_streamed_call_that_breaks_off_stays_as_it_is() -> None:
+def test_streamed_call_that_breaks_off_stays_as_it_is() -> None:
     choice = only_choice(
         call(0, "call_a", "f", '{"a'), chunk(finish="length"), given=context(objects_only=True)
     )

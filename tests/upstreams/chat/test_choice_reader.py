@@ -26,13 +26,13 @@ STOP = chunk(finish="stop")
         {"reasoning_details": [{"type": "reasoning.text", "text": "H"}, {"text": "m."}]},
     ],
 )
-def test_c1_reasoning_of_any_name_is_thought(delta: Json) -> None:
+def test_reasoning_of_any_name_is_thought(delta: Json) -> None:
     choice = only_choice(chunk(delta), chunk({"content": "Hi"}), STOP, given=context(owner=None))
 
     assert choice.events == [("thought", "Hm."), ("text", "Hi"), ("finish", "stop")]
 
 
-def test_c1_first_field_seen_wins_for_the_whole_answer() -> None:
+def test_first_field_seen_wins_for_the_whole_answer() -> None:
     both = {"reasoning": "Hm.", "reasoning_details": [{"text": "Hm."}]}
     other = {"reasoning_details": [{"text": "again"}]}
     choice = only_choice(chunk(both), chunk(other), chunk({"reasoning": " So."}), STOP)
@@ -41,13 +41,13 @@ def test_c1_first_field_seen_wins_for_the_whole_answer() -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", [], [{"type": "reasoning.encrypted"}], 5, {}])
-def test_c1_field_without_text_is_not_the_first(value: object) -> None:
+def test_field_without_text_is_not_the_first(value: object) -> None:
     choice = only_choice(chunk({"reasoning_content": value, "reasoning": "Hm."}), STOP)
 
     assert choice.joined("thought") == "Hm."
 
 
-def test_c1_list_of_parts_may_hold_thoughts() -> None:
+def test_list_of_parts_may_hold_thoughts() -> None:
     parts = [
         {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
         {"type": "text", "text": "Hi"},
@@ -60,20 +60,20 @@ def test_c1_list_of_parts_may_hold_thoughts() -> None:
 @pytest.mark.parametrize(
     "content", ["Hello", [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]]
 )
-def test_c2_content_is_a_string_or_parts(content: object) -> None:
+def test_content_is_a_string_or_parts(content: object) -> None:
     assert only_choice(chunk({"content": content}), STOP).joined("text") == "Hello"
     assert only_choice_of(whole({"content": content})).joined("text") == "Hello"
 
 
 @pytest.mark.parametrize("content", [None, "", [], [{"type": "text", "text": ""}], [5], 5])
-def test_c2_empty_content_is_nothing(content: object) -> None:
+def test_empty_content_is_nothing(content: object) -> None:
     choice = only_choice(chunk({"role": "assistant", "content": content}), STOP)
 
     assert choice.events == [("finish", "stop")]
 
 
 @pytest.mark.parametrize("finish", ["stop", "content_filter"])
-def test_c2_refusal_is_text_and_ends_with_content_filter(finish: str) -> None:
+def test_refusal_is_text_and_ends_with_content_filter(finish: str) -> None:
     choice = only_choice(
         chunk({"refusal": "I can"}), chunk({"refusal": "not."}), chunk(finish=finish)
     )
@@ -83,7 +83,7 @@ def test_c2_refusal_is_text_and_ends_with_content_filter(finish: str) -> None:
     assert choice.finished.message == "I cannot."
 
 
-def test_c3_text_and_thoughts_behind_a_call_wait_for_all_calls() -> None:
+def test_text_and_thoughts_behind_a_call_wait_for_all_calls() -> None:
     choice = only_choice(
         chunk({"content": "Before"}),
         call(0, "call_a", "f", '{"a"'),
@@ -107,7 +107,7 @@ def test_c3_text_and_thoughts_behind_a_call_wait_for_all_calls() -> None:
     ]
 
 
-def test_c3_blanks_behind_a_call_are_no_text() -> None:
+def test_blanks_behind_a_call_are_no_text() -> None:
     choice = only_choice(
         call(0, "call_a", "f", "{}"), chunk({"content": "\n\n"}), chunk(finish="tool_calls")
     )
@@ -126,7 +126,7 @@ def test_c3_blanks_behind_a_call_are_no_text() -> None:
         ("content_filter", "content_filter", ""),
     ],
 )
-def test_c6_reason_of_an_answer_with_calls(finish: str, expected: str, native: str) -> None:
+def test_reason_of_an_answer_with_calls(finish: str, expected: str, native: str) -> None:
     choice = only_choice(call(0, "call_a", "f", "{}"), chunk(finish=finish))
 
     assert choice.finished is not None
@@ -134,7 +134,7 @@ def test_c6_reason_of_an_answer_with_calls(finish: str, expected: str, native: s
 
 
 @pytest.mark.parametrize("finish", ["stop", "eos", "tool_calls", "function_call"])
-def test_c6_reason_of_an_answer_without_calls(finish: str) -> None:
+def test_reason_of_an_answer_without_calls(finish: str) -> None:
     choice = only_choice(chunk({"content": "Hi"}), chunk(finish=finish))
 
     assert choice.events[-1] == ("finish", "stop")
@@ -183,7 +183,7 @@ def test_thoughts_that_resume_are_sealed_by_themselves() -> None:
 @pytest.mark.parametrize(
     ("stop_reason", "expected"), [("END", "END"), ("other", None), (2, None), (None, None)]
 )
-def test_c10_stop_of_the_request_is_passed_on(stop_reason: object, expected: str | None) -> None:
+def test_stop_of_the_request_is_passed_on(stop_reason: object, expected: str | None) -> None:
     choice = only_choice(
         chunk({"content": "Hi"}),
         chunk(finish="stop", stop_reason=stop_reason),
@@ -266,5 +266,5 @@ def test_thoughts_that_nobody_asked_for_are_sealed_and_not_shown() -> None:
 
 
 @pytest.mark.parametrize("content", ["", None, [], 5])
-def test_c2_a_whole_answer_without_content_has_no_text(content: object) -> None:
+def test_a_whole_answer_without_content_has_no_text(content: object) -> None:
     assert only_choice_of(whole({"content": content})).events == [("finish", "stop")]

@@ -31,7 +31,7 @@ def roles(found: list[Json]) -> list[str]:
     return [message["role"] for message in found]
 
 
-def test_w4_system_words_in_front_become_one_system_message() -> None:
+def test_system_words_in_front_become_one_system_message() -> None:
     found = messages(
         {"role": "system", "content": "One."},
         {"role": "developer", "content": [{"type": "text", "text": "Two."}]},
@@ -41,7 +41,7 @@ def test_w4_system_words_in_front_become_one_system_message() -> None:
     assert found == [{"role": "system", "content": "One.\n\nTwo."}, USER]
 
 
-def test_w4_later_system_words_become_users_text_in_place() -> None:
+def test_later_system_words_become_users_text_in_place() -> None:
     later = {"role": "developer", "content": "Be brief."}
     found = messages({"role": "system", "content": "One."}, USER, later, USER)
 
@@ -49,14 +49,14 @@ def test_w4_later_system_words_become_users_text_in_place() -> None:
     assert found[2] == {"role": "user", "content": "Be brief."}
 
 
-def test_w10_results_follow_their_calls_in_the_order_of_calls() -> None:
+def test_results_follow_their_calls_in_the_order_of_calls() -> None:
     found = messages(USER, called("a", "b"), result("b", "2"), result("a", "1"), USER)
 
     assert roles(found) == ["user", "assistant", "tool", "tool", "user"]
     assert [(m["tool_call_id"], m["content"]) for m in found[2:4]] == [("a", "1"), ("b", "2")]
 
 
-def test_w10_text_between_call_and_result_moves_behind() -> None:
+def test_text_between_call_and_result_moves_behind() -> None:
     between = {"role": "assistant", "content": "Let me see."}
     found = messages(USER, called("a"), between, USER, result("a"))
 
@@ -64,45 +64,45 @@ def test_w10_text_between_call_and_result_moves_behind() -> None:
     assert "tool_calls" in found[1]
 
 
-def test_w10_missing_result_is_said_to_be_missing() -> None:
+def test_missing_result_is_said_to_be_missing() -> None:
     found = messages(USER, called("a", "b"), result("b"), USER)
 
     assert [m["content"] for m in found[2:4]] == [NO_RESULT, "sunny"]
 
 
-def test_w10_result_without_a_call_is_users_text() -> None:
+def test_result_without_a_call_is_users_text() -> None:
     found = messages(USER, result("zz", "42"))
 
     assert found[1] == {"role": "user", "content": "Tool result (zz): 42"}
 
 
-def test_w10_second_result_of_a_call_is_users_text() -> None:
+def test_second_result_of_a_call_is_users_text() -> None:
     found = messages(USER, called("a"), result("a", "1"), result("a", "2"))
 
     assert roles(found) == ["user", "assistant", "tool", "user"]
     assert found[3]["content"] == "Tool result (a): 2"
 
 
-def test_w10_ids_that_repeat_in_each_turn_are_told_apart() -> None:
+def test_ids_that_repeat_in_each_turn_are_told_apart() -> None:
     found = messages(USER, called("a"), result("a", "1"), called("a"), result("a", "2"))
 
     assert [m["content"] for m in found if m["role"] == "tool"] == ["1", "2"]
 
 
-def test_w10_result_that_comes_after_a_later_turn_goes_to_its_call() -> None:
+def test_result_that_comes_after_a_later_turn_goes_to_its_call() -> None:
     found = messages(USER, called("a"), called("b"), result("b", "2"), result("a", "1"))
 
     assert roles(found) == ["user", "assistant", "tool", "assistant", "tool"]
     assert [m["content"] for m in found if m["role"] == "tool"] == ["1", "2"]
 
 
-def test_w10_result_without_an_id_answers_the_only_open_call() -> None:
+def test_result_without_an_id_answers_the_only_open_call() -> None:
     found = messages(USER, called("a"), {"role": "tool", "content": "1"})
 
     assert found[2] == {"role": "tool", "tool_call_id": "a", "content": "1"}
 
 
-def test_w10_equal_and_empty_ids_within_a_turn_are_made_different() -> None:
+def test_equal_and_empty_ids_within_a_turn_are_made_different() -> None:
     found = messages(USER, called("a", "a", ""), result("a", "1"))
     ids = [call["id"] for call in found[1]["tool_calls"]]
 
@@ -110,19 +110,19 @@ def test_w10_equal_and_empty_ids_within_a_turn_are_made_different() -> None:
     assert [m["tool_call_id"] for m in found[2:]] == ids
 
 
-def test_w11_calls_without_text_have_null_as_content() -> None:
+def test_calls_without_text_have_null_as_content() -> None:
     for content in (None, "", [], [{"type": "text", "text": ""}]):
         found = messages(USER, called("a", content=content), result("a"))
         assert found[1]["content"] is None
 
 
-def test_w11_message_of_the_model_that_says_nothing_is_dropped() -> None:
+def test_message_of_the_model_that_says_nothing_is_dropped() -> None:
     found = messages(USER, {"role": "assistant", "content": ""}, USER)
 
     assert roles(found) == ["user", "user"]
 
 
-def test_w11_empty_parts_are_dropped() -> None:
+def test_empty_parts_are_dropped() -> None:
     empty = {"type": "text", "text": ""}
     found = messages({"role": "user", "content": [empty, PICTURE]}, {"role": "user", "content": ""})
 
@@ -139,7 +139,7 @@ def test_refusal_and_transcript_of_the_model_are_text() -> None:
     assert [m["content"] for m in found[1:]] == ["I cannot.", "Hi."]
 
 
-def test_w12_reasoning_of_this_upstream_goes_back() -> None:
+def test_reasoning_of_this_upstream_goes_back() -> None:
     blocks = [thought("One. "), thought("Two.")]
     found = messages(USER, called("a", thinking_blocks=blocks), result("a"), target=DEEPSEEK)
 
@@ -159,14 +159,14 @@ def test_w12_reasoning_of_this_upstream_goes_back() -> None:
         None,
     ],
 )
-def test_w12_reasoning_of_others_is_dropped(blocks: object) -> None:
+def test_reasoning_of_others_is_dropped(blocks: object) -> None:
     found = messages(USER, called("a", thinking_blocks=blocks), result("a"), target=DEEPSEEK)
 
     assert "reasoning_content" not in found[1]
     assert "thinking_blocks" not in found[1]
 
 
-def test_w12_bare_reasoning_goes_back_unless_others_sealed_some() -> None:
+def test_bare_reasoning_goes_back_unless_others_sealed_some() -> None:
     foreign = [thought("Other.", "chat.zhipu")]
     bare = called("a", reasoning_content="Hm.")
     mixed = called("a", reasoning_content="Hm.", thinking_blocks=foreign)
@@ -175,20 +175,20 @@ def test_w12_bare_reasoning_goes_back_unless_others_sealed_some() -> None:
     assert "reasoning_content" not in messages(USER, mixed)[1]
 
 
-def test_w12_openai_gets_no_reasoning() -> None:
+def test_openai_gets_no_reasoning() -> None:
     blocks = [thought("Hm.", "chat.openai")]
     message = called("a", reasoning_content="Hm.", thinking_blocks=blocks)
 
     assert "reasoning_content" not in messages(USER, message, target=GPT_4)[1]
 
 
-def test_b4_reasoning_of_a_turn_with_text_only_goes_back() -> None:
+def test_reasoning_of_a_turn_with_text_only_goes_back() -> None:
     message = {"role": "assistant", "content": "Hi.", "thinking_blocks": [thought("Hm.")]}
 
     assert messages(USER, message, target=DEEPSEEK)[1]["reasoning_content"] == "Hm."
 
 
-def test_b5_seal_of_the_same_name_is_used_whatever_its_model() -> None:
+def test_seal_of_the_same_name_is_used_whatever_its_model() -> None:
     other = DEEPSEEK.__class__("deepseek", "deepseek-next")
     message = called("a", thinking_blocks=[thought("Hm.")])
 
@@ -253,7 +253,7 @@ def test_arguments_are_an_objects_json(given: object, expected: str) -> None:
     assert found == expected
 
 
-def test_w9_custom_call_of_the_history_is_custom_at_openai_only() -> None:
+def test_custom_call_of_the_history_is_custom_at_openai_only() -> None:
     custom = {"id": "a", "type": "custom", "custom": {"name": "exec", "input": "ls"}}
     history: list[Json] = [USER, {"role": "assistant", "tool_calls": [custom]}, result("a")]
 

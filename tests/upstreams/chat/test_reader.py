@@ -82,7 +82,7 @@ def test_whole_answer_reads_as_its_stream() -> None:
 
 
 @pytest.mark.slow
-def test_c6_stream_cut_before_its_finish_reason_is_truncated() -> None:
+def test_stream_cut_before_its_finish_reason_is_truncated() -> None:
     complete = STREAM.index(b'"finish_reason": "tool_calls"') + 32
 
     for length in range(len(STREAM)):
@@ -96,13 +96,13 @@ def test_c6_stream_cut_before_its_finish_reason_is_truncated() -> None:
             assert error is None
 
 
-def test_c6_done_without_a_finish_reason_is_truncated() -> None:
+def test_done_without_a_finish_reason_is_truncated() -> None:
     assert failure(sse([chunk({"content": "Hi"})])).code == "upstream_truncated"
     assert failure(sse([])).code == "upstream_truncated"
     assert failure(b"").code == "upstream_truncated"
 
 
-def test_c6_each_choice_needs_its_reason() -> None:
+def test_each_choice_needs_its_reason() -> None:
     second = chunk({"content": "B"})
     second["choices"][0]["index"] = 1
 
@@ -142,7 +142,7 @@ def test_odd_index_of_a_choice_is_the_first(index: object) -> None:
     assert sum(len(choice.events) for choice in answer.choices.values()) == 2
 
 
-def test_c7_last_usage_counts() -> None:
+def test_last_usage_counts() -> None:
     first = {**chunk({"content": "Hi"}), "usage": {"prompt_tokens": 9, "completion_tokens": 1}}
     usage = {"prompt_tokens": 9, "completion_tokens": 3, "prompt_cache_hit_tokens": 4}
     last = {"choices": [], "usage": usage}
@@ -173,7 +173,7 @@ def test_service_tier_is_noted() -> None:
         (chunk(finish="error", error={"message": "It broke.", "code": 503}), 503, 503),
     ],
 )
-def test_c8_error_in_a_stream_is_the_error(frame: Json, status: int, code: object) -> None:
+def test_error_in_a_stream_is_the_error(frame: Json, status: int, code: object) -> None:
     answer = RecordedAnswer()
     with pytest.raises(ProxyError) as caught:
         read(sse([chunk({"content": "Hi"}), frame]), answer=answer)
@@ -183,13 +183,13 @@ def test_c8_error_in_a_stream_is_the_error(frame: Json, status: int, code: objec
     assert answer.choices[0].finished is None
 
 
-def test_c8_named_error_event_is_the_error() -> None:
+def test_named_error_event_is_the_error() -> None:
     stream = b'event: error\ndata: {"message":"It broke.","code":503}\n\n'
 
     assert failure(stream).status == 503
 
 
-def test_c8_refused_key_in_a_stream_is_the_proxys_own_fault() -> None:
+def test_refused_key_in_a_stream_is_the_proxys_own_fault() -> None:
     error = {"message": "Incorrect API key sk-abcdef", "code": "invalid_api_key"}
 
     assert failure(sse([{"error": error}])).code == "upstream_auth_failed"
@@ -208,7 +208,7 @@ def test_c8_refused_key_in_a_stream_is_the_proxys_own_fault() -> None:
         b'data: {"choices":[null],"base_resp":{"status_code":0}}\n\n',
     ],
 )
-def test_c8_events_that_say_nothing_are_nothing(nothing: bytes) -> None:
+def test_events_that_say_nothing_are_nothing(nothing: bytes) -> None:
     stream = nothing + sse([chunk({"content": "Hi"}, "stop")]) + nothing
 
     assert read(stream)[1].choices[0].events == [("text", "Hi"), ("finish", "stop")]
@@ -228,7 +228,7 @@ def test_error_behind_the_last_finish_reason_harms_nothing() -> None:
     assert answer.choices[0].events[-1] == ("finish", "stop")
 
 
-def test_c9_whole_json_for_a_stream_is_read_as_whole() -> None:
+def test_whole_json_for_a_stream_is_read_as_whole() -> None:
     body = b"\n " + whole({"content": "Hello"}, usage=USAGE)
 
     def events(pieces: Any) -> object:
@@ -239,13 +239,13 @@ def test_c9_whole_json_for_a_stream_is_read_as_whole() -> None:
     assert found == ([("text", "Hello"), ("finish", "stop")], ChatUsage(9, 3, 12))
 
 
-def test_c9_error_as_whole_json_for_a_stream_is_the_error() -> None:
+def test_error_as_whole_json_for_a_stream_is_the_error() -> None:
     body = json.dumps({"error": {"message": "Slow.", "code": "rate_limit_exceeded"}}).encode()
 
     assert failure(body).status == 429
 
 
-def test_c9_whole_json_that_is_cut_is_an_error() -> None:
+def test_whole_json_that_is_cut_is_an_error() -> None:
     assert failure(whole({"content": "Hello"})[:-9]).code == "upstream_bad_response"
 
 
@@ -441,7 +441,7 @@ def test_fields_of_any_type_give_an_answer_or_an_error(deltas: list[Json], strea
         {"x_groq": {"usage": {"prompt_tokens": 9, "completion_tokens": 3, "cached_tokens": 4}}},
     ],
 )
-def test_c7_cached_tokens_of_deepseek_and_others_are_counted(fields: dict[str, Any]) -> None:
+def test_cached_tokens_of_deepseek_and_others_are_counted(fields: dict[str, Any]) -> None:
     expected = ChatUsage(9, 3, 12, prompt_tokens_details=PromptTokensDetails(cached_tokens=4))
 
     assert chat_usage(fields) == expected

@@ -57,7 +57,7 @@ def asked_again(message: str, target: Any = VLLM, **fields: Any) -> Json:
     return body
 
 
-def test_w2_other_name_of_the_limit_is_tried() -> None:
+def test_other_name_of_the_limit_is_tried() -> None:
     says = "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
     says += "'max_completion_tokens' instead."
 
@@ -66,7 +66,7 @@ def test_w2_other_name_of_the_limit_is_tried() -> None:
     assert body["max_tokens"] == 9
 
 
-def test_w2_limit_that_is_too_high_is_not_tried_under_another_name() -> None:
+def test_limit_that_is_too_high_is_not_tried_under_another_name() -> None:
     says = "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]"
 
     assert fallbacks_after(says, max_tokens=9999) is None
@@ -79,11 +79,11 @@ def test_w2_limit_that_is_too_high_is_not_tried_under_another_name() -> None:
         "invalid temperature: only 1 is allowed for this model",
     ],
 )
-def test_w5_temperature_is_left_out_where_it_is_refused(says: str) -> None:
+def test_temperature_is_left_out_where_it_is_refused(says: str) -> None:
     assert "temperature" not in asked_again(says, temperature=0.2)
 
 
-def test_w5_parameter_alone_shows_what_is_refused() -> None:
+def test_parameter_alone_shows_what_is_refused() -> None:
     assert fallbacks_after("Invalid value.", param="temperature", temperature=2) == without(
         "temperature"
     )
@@ -100,7 +100,7 @@ def test_w5_parameter_alone_shows_what_is_refused() -> None:
          {"reasoning_effort": "none"}, "thinking"),
     ],
 )  # fmt: skip
-def test_w6_refused_wish_about_thinking_is_left_out(
+def test_refused_wish_about_thinking_is_left_out(
     says: str, target: Any, fields: Json, name: str
 ) -> None:
     assert fallbacks_after(says, target, **fields) == without(name)
@@ -152,7 +152,7 @@ def test_refused_request_for_usage_is_left_out() -> None:
     "says",
     ["This response_format type is unavailable now", "json_schema is not supported", "Bad format"],
 )
-def test_w7_refused_schema_stands_in_the_systems_words(says: str) -> None:
+def test_refused_schema_stands_in_the_systems_words(says: str) -> None:
     param = "response_format.type" if says == "Bad format" else None
     found = fallbacks_after(says, DEEPSEEK, param=param, response_format=FORMAT)
     assert found == RequestFallbacks(schema_as_words=True)
@@ -165,7 +165,7 @@ def test_w7_refused_schema_stands_in_the_systems_words(says: str) -> None:
     check(body)
 
 
-def test_w7_words_stand_behind_the_systems_own() -> None:
+def test_words_stand_behind_the_systems_own() -> None:
     system = {"role": "system", "content": "Be brief."}
     found = plan(
         DEEPSEEK,
@@ -178,7 +178,7 @@ def test_w7_words_stand_behind_the_systems_own() -> None:
     assert content.startswith("Be brief.\n\nAnswer with one JSON object")
 
 
-def test_w7_format_that_is_refused_again_is_left_out() -> None:
+def test_format_that_is_refused_again_is_left_out() -> None:
     done = RequestFallbacks(schema_as_words=True)
     found = fallbacks_after("response_format is not supported", VLLM, done, response_format=FORMAT)
 
@@ -195,7 +195,7 @@ def test_w7_format_that_is_refused_again_is_left_out() -> None:
         "thinking is enabled but reasoning_content is missing in assistant tool call message",
     ],
 )
-def test_w13_thinking_is_off_where_the_reasoning_is_lost(says: str) -> None:
+def test_thinking_is_off_where_the_reasoning_is_lost(says: str) -> None:
     fields: Json = {"messages": [USER, called("a"), result("a")], "reasoning_effort": "high"}
     body = asked_again(says, DEEPSEEK, **fields)
 
@@ -206,14 +206,14 @@ def test_w13_thinking_is_off_where_the_reasoning_is_lost(says: str) -> None:
     assert fallbacks_after(says, DEEPSEEK, RequestFallbacks(no_thinking=True), **fields) is None
 
 
-def test_b6_thinking_is_off_for_that_request_only() -> None:
+def test_thinking_is_off_for_that_request_only() -> None:
     assert RequestFallbacks(no_thinking=True).lasting == NO_FALLBACKS
 
 
 @pytest.mark.parametrize(
     "choice", ["required", {"type": "function", "function": {"name": "get_weather"}}]
 )
-def test_w14_refused_choice_is_left_to_the_model(choice: Any) -> None:
+def test_refused_choice_is_left_to_the_model(choice: Any) -> None:
     says = "Thinking mode does not support this tool_choice"
     body = asked_again(says, DEEPSEEK, tools=[WEATHER], tool_choice=choice)
 
@@ -266,7 +266,7 @@ def test_strict_service_refuses_what_is_relaxed() -> None:
         check(body)
 
 
-def test_w6_what_was_learnt_is_kept_for_an_hour_and_for_each_model() -> None:
+def test_what_was_learnt_is_kept_for_an_hour_and_for_each_model() -> None:
     learnt = LearntFallbacks()
     learnt.note("a", without("thinking") | RequestFallbacks(free_choice=True), now=1000.0)
 

@@ -33,7 +33,7 @@ def thinking(target: Any, **fields: Any) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("target", [DEEPSEEK, VLLM, GPT_5])
-def test_w6_effort_is_sent_where_the_client_asked(
+def test_effort_is_sent_where_the_client_asked(
     target: Any, wish: dict[str, Any], effort: str
 ) -> None:
     assert thinking(target, **wish) == {"reasoning_effort": effort}
@@ -52,7 +52,7 @@ def test_w6_effort_is_sent_where_the_client_asked(
         {"reasoning": {"enabled": True}},
     ],
 )
-def test_w6_nothing_is_sent_where_the_client_leaves_it_to_the_model(wish: dict[str, Any]) -> None:
+def test_nothing_is_sent_where_the_client_leaves_it_to_the_model(wish: dict[str, Any]) -> None:
     assert [thinking(target, **wish) for target in (DEEPSEEK, VLLM, GPT_5)] == [{}, {}, {}]
 
 
@@ -66,7 +66,7 @@ def test_w6_nothing_is_sent_where_the_client_leaves_it_to_the_model(wish: dict[s
         {"thinking": {"type": "enabled", "budget_tokens": 0}},
     ],
 )
-def test_w6_thinking_is_switched_off_where_that_is_known(wish: dict[str, Any]) -> None:
+def test_thinking_is_switched_off_where_that_is_known(wish: dict[str, Any]) -> None:
     assert thinking(DEEPSEEK, **wish) == {"thinking": {"type": "disabled"}}
     assert thinking(GPT_5, **wish) == {"reasoning_effort": "none"}
     assert thinking(GPT_4, **wish) == {}

@@ -33,7 +33,7 @@ def names(*given: Json, target: Any = VLLM) -> list[str]:
     return [tool[tool["type"]]["name"] for tool in tools(*given, target=target)]
 
 
-def test_w8_function_is_written_with_its_known_fields_only() -> None:
+def test_function_is_written_with_its_known_fields_only() -> None:
     given = {**WEATHER_FUNCTION, "strict": True, "input_examples": [{}], "cache_control": {}}
 
     assert tools({"type": "function", "function": given, "cache_control": {}}) == [
@@ -42,18 +42,18 @@ def test_w8_function_is_written_with_its_known_fields_only() -> None:
 
 
 @pytest.mark.parametrize("parameters", [None, True, {}, {"type": "object"}])
-def test_w8_function_without_parameters_takes_an_empty_object(parameters: object) -> None:
+def test_function_without_parameters_takes_an_empty_object(parameters: object) -> None:
     (found,) = tools(function("f", parameters=parameters))
 
     assert found["function"] == {"name": "f", "parameters": {"type": "object", "properties": {}}}
 
 
-def test_w8_flat_function_is_a_function_too() -> None:
+def test_flat_function_is_a_function_too() -> None:
     assert names({"type": "function", "name": "f"}, {"function": {"name": "g"}}) == ["f", "g"]
 
 
 @pytest.mark.parametrize("name", ["mcp.x/y", "größe", "n" * 80, "a b"])
-def test_w8_names_that_services_refuse_are_renamed_and_undone(name: str) -> None:
+def test_names_that_services_refuse_are_renamed_and_undone(name: str) -> None:
     made = plan(tools=[function(name), function("plain")])
     sent_name = json.loads(made.body)["tools"][0]["function"]["name"]
 
@@ -65,7 +65,7 @@ def test_w8_names_that_services_refuse_are_renamed_and_undone(name: str) -> None
     assert made.tools.called("other") == CalledTool("other")
 
 
-def test_n1_member_of_a_namespace_is_flattened_and_found_again() -> None:
+def test_member_of_a_namespace_is_flattened_and_found_again() -> None:
     made = plan(tools=[function("get_weather", namespace="mcp__wx"), function("f")])
 
     assert [t["function"]["name"] for t in json.loads(made.body)["tools"]] == [
@@ -75,7 +75,7 @@ def test_n1_member_of_a_namespace_is_flattened_and_found_again() -> None:
     assert made.tools.called("mcp__wx__get_weather") == CalledTool("get_weather", "mcp__wx")
 
 
-def test_n1_namespace_with_its_tools_inside_is_flattened() -> None:
+def test_namespace_with_its_tools_inside_is_flattened() -> None:
     inner = {"type": "function", "name": "get_weather", "parameters": {}}
     (found,) = tools(
         {"type": "namespace", "name": "wx", "description": "Weather.", "tools": [inner]}
@@ -85,21 +85,21 @@ def test_n1_namespace_with_its_tools_inside_is_flattened() -> None:
     assert found["function"]["description"] == "Weather."
 
 
-def test_n6_bare_name_of_a_member_is_found() -> None:
+def test_bare_name_of_a_member_is_found() -> None:
     made = plan(tools=[function("get_weather", namespace="mcp__wx")])
 
     assert made.tools.called("get_weather") == CalledTool("get_weather", "mcp__wx")
     assert made.tools.called("mcp__wx.get_weather") == CalledTool("get_weather", "mcp__wx")
 
 
-def test_n7_deferred_tool_waits_for_a_search_that_is_declared() -> None:
+def test_deferred_tool_waits_for_a_search_that_is_declared() -> None:
     later = function("later", defer_loading=True)
 
     assert names(later, function("f")) == ["later", "f"]
     assert names(later, function("f"), SEARCH) == ["f", "tool_search"]
 
 
-def test_n8_search_of_the_clients_is_a_function() -> None:
+def test_search_of_the_clients_is_a_function() -> None:
     (found,) = tools(SEARCH)
 
     assert found["function"]["name"] == "tool_search"
@@ -107,18 +107,18 @@ def test_n8_search_of_the_clients_is_a_function() -> None:
     assert found["function"]["parameters"]["properties"] == {"query": {"type": "string"}}
 
 
-def test_n8_search_of_a_server_is_named() -> None:
+def test_search_of_a_server_is_named() -> None:
     assert plan(tools=[WEATHER, {"type": "tool_search"}]).ignored == ("tools[1]",)
 
 
-def test_w9_custom_tool_stays_one_at_openai() -> None:
+def test_custom_tool_stays_one_at_openai() -> None:
     made = plan(GPT_4, tools=[CUSTOM])
 
     assert json.loads(made.body)["tools"] == [CUSTOM]
     assert made.tools.called("exec") == CalledTool("exec")
 
 
-def test_n9_custom_tool_is_a_function_of_one_text_elsewhere() -> None:
+def test_custom_tool_is_a_function_of_one_text_elsewhere() -> None:
     made = plan(tools=[CUSTOM])
     (found,) = json.loads(made.body)["tools"]
 
@@ -133,7 +133,7 @@ def test_n9_custom_tool_is_a_function_of_one_text_elsewhere() -> None:
     assert made.tools.called("exec") == CalledTool("exec", None, wraps_text=True)
 
 
-def test_n11_custom_member_of_a_namespace_is_found_with_both() -> None:
+def test_custom_member_of_a_namespace_is_found_with_both() -> None:
     made = plan(tools=[{"type": "custom", "custom": {"name": "exec", "namespace": "sh"}}])
 
     assert made.tools.called("sh__exec") == CalledTool("exec", "sh", wraps_text=True)

@@ -69,7 +69,7 @@ def path(exchange: Exchange) -> str:
         (("chat", "responses"), LOCAL, "/responses"),
     ],
 )
-def test_p1_setting_decides(apis: tuple[str, ...], base_url: str, expected: str) -> None:
+def test_setting_decides(apis: tuple[str, ...], base_url: str, expected: str) -> None:
     exchange = asked(an_upstream(base_url, *apis))
 
     assert path(exchange) == expected
@@ -78,7 +78,7 @@ def test_p1_setting_decides(apis: tuple[str, ...], base_url: str, expected: str)
         assert exchange.recover(404, NOT_FOUND) is None
 
 
-def test_p2_openai_has_all() -> None:
+def test_openai_has_all() -> None:
     exchange = asked(an_upstream(OPENAI))
 
     assert path(exchange) == "/responses"
@@ -103,7 +103,7 @@ def test_p2_openai_has_all() -> None:
         (503, NOT_FOUND, False),
     ],
 )
-def test_p2_first_request_finds_out(status: int, body: bytes, expected: bool) -> None:
+def test_first_request_finds_out(status: int, body: bytes, expected: bool) -> None:
     upstream = an_upstream()
     exchange = asked(upstream)
     assert (path(exchange), exchange.raw) == ("/responses", True)
@@ -118,7 +118,7 @@ def test_p2_first_request_finds_out(status: int, body: bytes, expected: bool) ->
     assert path(following) == ("/chat/completions" if expected else "/responses")
 
 
-def test_p2_what_was_found_out_holds_for_an_hour() -> None:
+def test_what_was_found_out_holds_for_an_hour() -> None:
     upstream = an_upstream()
     asked(upstream, a_call(now=100.0)).recover(404, NOT_FOUND)
 
@@ -126,7 +126,7 @@ def test_p2_what_was_found_out_holds_for_an_hour() -> None:
     assert path(asked(upstream, a_call(now=3700.0))) == "/responses"
 
 
-def test_p2_request_that_chat_cannot_express_keeps_the_refusal() -> None:
+def test_request_that_chat_cannot_express_keeps_the_refusal() -> None:
     upstream = an_upstream()
 
     assert asked(upstream, a_call(body=b"bad")).recover(404, NOT_FOUND) is None
@@ -135,7 +135,7 @@ def test_p2_request_that_chat_cannot_express_keeps_the_refusal() -> None:
     assert caught.value.param == "input"
 
 
-def test_p2_answer_in_chat_is_written_in_the_clients_api() -> None:
+def test_answer_in_chat_is_written_in_the_clients_api() -> None:
     better = asked(an_upstream()).recover(404, NOT_FOUND)
     assert better is not None
 
@@ -145,7 +145,7 @@ def test_p2_answer_in_chat_is_written_in_the_clients_api() -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["responses/compact", "responses/input_tokens"])
-def test_p6_what_belongs_to_responses_is_not_served_by_a_service_with_chat_only(
+def test_what_belongs_to_responses_is_not_served_by_a_service_with_chat_only(
     endpoint: str,
 ) -> None:
     with pytest.raises(ProxyError) as caught:
@@ -155,7 +155,7 @@ def test_p6_what_belongs_to_responses_is_not_served_by_a_service_with_chat_only(
 
 
 @pytest.mark.parametrize("endpoint", ["responses/compact", "responses/input_tokens"])
-def test_p6_service_is_asked_where_it_may_have_it(endpoint: str) -> None:
+def test_service_is_asked_where_it_may_have_it(endpoint: str) -> None:
     unknown, openais = (asked(an_upstream(url), a_call(endpoint)) for url in (LOCAL, OPENAI))
     assert path(unknown) == path(openais) == f"/{endpoint}"
 

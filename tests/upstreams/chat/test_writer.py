@@ -62,7 +62,7 @@ COMMON = {
 }  # fmt: skip
 
 
-def test_w1_only_known_fields_are_sent() -> None:
+def test_only_known_fields_are_sent() -> None:
     assert sent(VLLM, stream=True, **EVERYTHING).keys() == COMMON | {"top_k", "max_tokens"}
     assert sent(GPT_4, stream=True, **EVERYTHING).keys() == COMMON | {
         "max_completion_tokens", "parallel_tool_calls", "service_tier", "prompt_cache_key",
@@ -70,20 +70,20 @@ def test_w1_only_known_fields_are_sent() -> None:
     }  # fmt: skip
 
 
-def test_bug_26_cache_key_is_the_clients_or_none() -> None:
+def test_cache_key_is_the_clients_or_none() -> None:
     assert sent(GPT_4, prompt_cache_key="key-1")["prompt_cache_key"] == "key-1"
     assert "prompt_cache_key" not in sent(GPT_4)
     assert "prompt_cache_key" not in sent(VLLM, prompt_cache_key="key-1")
 
 
-def test_w1_null_is_nothing() -> None:
+def test_null_is_nothing() -> None:
     fields: Json = dict.fromkeys(EVERYTHING)
 
     assert sent(VLLM, **fields).keys() == {"model", "messages"}
     assert sent(GPT_4, **fields).keys() == {"model", "messages"}
 
 
-def test_w1_numbers_are_sent_as_they_were_written() -> None:
+def test_numbers_are_sent_as_they_were_written() -> None:
     body = b'{"messages":[{"role":"user","content":"x"}],"temperature":1,"seed":12345678901234567}'
     made = write_chat(body, VLLM, stream=False)
 
@@ -92,25 +92,25 @@ def test_w1_numbers_are_sent_as_they_were_written() -> None:
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
-def test_w2_limit_has_the_upstreams_name(name: str) -> None:
+def test_limit_has_the_upstreams_name(name: str) -> None:
     fields: Json = {name: 9}
 
     assert sent(GPT_4, **fields)["max_completion_tokens"] == 9
     assert sent(VLLM, **fields)["max_tokens"] == 9
 
 
-def test_w2_newer_name_of_the_limit_counts() -> None:
+def test_newer_name_of_the_limit_counts() -> None:
     assert sent(VLLM, max_tokens=1, max_completion_tokens=9)["max_tokens"] == 9
 
 
-def test_w3_stream_asks_for_usage() -> None:
+def test_stream_asks_for_usage() -> None:
     body = sent(VLLM, stream=True)
 
     assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
     assert sent(VLLM).keys() == {"model", "messages"}
 
 
-def test_w5_temperature_is_left_out_for_openais_reasoning_models() -> None:
+def test_temperature_is_left_out_for_openais_reasoning_models() -> None:
     made = plan(GPT_5, temperature=0.2)
 
     assert "temperature" not in json.loads(made.body)

@@ -24,93 +24,93 @@ LEARN = "Learn more: https://cloud.google.com/vertex-ai/generative-ai/docs/model
 TURN = "Requests ending with a model turn are not supported"
 
 FIRST: dict[str, tuple[str, RequestFallbacks]] = {
-    "b3-bare": ("Request contains an invalid argument.", ANYTHING),
-    "b3-no full stop": ("request contains an invalid argument", ANYTHING),
-    "b3-status": ("INVALID_ARGUMENT: Request contains an invalid argument.", ANYTHING),
-    "b3-wrapped": ('{"error":{"message":"Request contains an invalid argument."}}', ANYTHING),
-    "b3-status alone": ("INVALID_ARGUMENT", ANYTHING),
-    "b4-depth of a tool": (
+    "bare": ("Request contains an invalid argument.", ANYTHING),
+    "no full stop": ("request contains an invalid argument", ANYTHING),
+    "status": ("INVALID_ARGUMENT: Request contains an invalid argument.", ANYTHING),
+    "wrapped": ('{"error":{"message":"Request contains an invalid argument."}}', ANYTHING),
+    "status alone": ("INVALID_ARGUMENT", ANYTHING),
+    "depth of a tool": (
         "A FunctionDeclaration in the request exceeds the maximum allowed nesting depth.",
         SHALLOW,
     ),
-    "b4-depth of a named tool": (
+    "depth of a named tool": (
         "FunctionDeclaration 'f' in the request exceeds the maximum allowed nesting depth.",
         SHALLOW,
     ),
-    "b4-depth of the answer": (
+    "depth of the answer": (
         "A schema in GenerationConfig in the request exceeds the maximum allowed nesting depth.",
         SHALLOW,
     ),
-    "b4-loop": (
+    "loop": (
         "ref loops are only supported if they include optional or nullable property values, or a "
         "potentially-zero-length array items, but a ref loop of required fields was found at "
         "$defs.AndFilter.properties.and",
         NO_LOOPS,
     ),
-    "b4-states": (
+    "states": (
         "The specified schema produces a constraint that has too many states for serving. Typical "
         "causes of this error are schemas with lots of text",
         NO_LIMITS,
     ),
-    "b5-not enabled": ("Thinking is not enabled for models/gemini-x", NO_THINKING),
-    "b5-budget 0": (
+    "not enabled": ("Thinking is not enabled for models/gemini-x", NO_THINKING),
+    "budget 0": (
         "Budget 0 is invalid. This model only works in thinking mode.",
         NO_THINKING,
     ),
-    "b5-budget": ("The thinking budget (52428) is invalid.", NO_THINKING),
-    "b5-no budget": ("Thinking budget is not supported for this model.", NO_THINKING),
-    "b5-no level": ("Thinking level is not supported for this model.", NO_THINKING),
-    "b5-level": (
+    "budget": ("The thinking budget (52428) is invalid.", NO_THINKING),
+    "no budget": ("Thinking budget is not supported for this model.", NO_THINKING),
+    "no level": ("Thinking level is not supported for this model.", NO_THINKING),
+    "level": (
         "Thinking level MINIMAL is not supported for this model. Please use another level.",
         NO_THINKING,
     ),
-    "b5-vertex level": (
+    "vertex level": (
         f"Unable to submit request because thinking_level is not supported by this model.. {LEARN}",
         NO_THINKING,
     ),
-    "b5-vertex thoughts": (
+    "vertex thoughts": (
         "Unable to submit request because Thinking_config.include_thoughts is only enabled when "
         f"thinking is enabled.. {LEARN}",
         NO_THINKING,
     ),
-    "b5-vertex off": (
+    "vertex off": (
         "Unable to submit request because Thinking can't be disabled for this model. Remove "
         "'thinking_config.thinking_budget' from your request and try again.",
         NO_THINKING,
     ),
-    "b5-vertex zero": ("The model does not support setting thinking_budget to 0", NO_THINKING),
-    "b5-unknown field": (
+    "vertex zero": ("The model does not support setting thinking_budget to 0", NO_THINKING),
+    "unknown field": (
         'Invalid JSON payload received. Unknown name "thinkingLevel" at '
         "'generation_config.thinking_config': Cannot find field.",
         NO_THINKING,
     ),
-    "b5-unknown thoughts": ('Unknown name "includeThoughts": Cannot find field.', NO_THINKING),
-    "b6-missing": (
+    "unknown thoughts": ('Unknown name "includeThoughts": Cannot find field.', NO_THINKING),
+    "missing": (
         "Function call is missing a thought_signature in functionCall parts. This is required for "
         "tools to work correctly, and missing thought_signature may lead to degraded model "
         "performance. Additional data, function call `default_api:f` , position 2.",
         PLACEHOLDERS,
     ),
-    "b6-vertex missing": (
+    "vertex missing": (
         "Unable to submit request because function call `f` in the 2. content block is missing a "
         "`thought_signature`.",
         PLACEHOLDERS,
     ),
-    "b6-not valid": ("Thought signature is not valid", PLACEHOLDERS),
-    "b6-corrupted": ("Corrupted thought signature.", PLACEHOLDERS),
-    "b6-base64": (
+    "not valid": ("Thought signature is not valid", PLACEHOLDERS),
+    "corrupted": ("Corrupted thought signature.", PLACEHOLDERS),
+    "base64": (
         "Invalid value at 'contents[2].parts[0].thought_signature' (TYPE_BYTES), Base64 decoding "
         'failed for "abc"',
         PLACEHOLDERS,
     ),
-    "b6-camel": ("thoughtSignature: expected bytes", PLACEHOLDERS),
-    "b6-model turn": (f"{TURN}.", USER_LAST),
-    "b6-model turn, long": (f"{TURN} unless the last part is a function response.", USER_LAST),
-    "b6-user role": (
+    "camel": ("thoughtSignature: expected bytes", PLACEHOLDERS),
+    "model turn": (f"{TURN}.", USER_LAST),
+    "model turn, long": (f"{TURN} unless the last part is a function response.", USER_LAST),
+    "user role": (
         "Please ensure that multiturn requests ends with a user role or a function response.",
         USER_LAST,
     ),
-    "b6-single turn": ("Please ensure that single turn requests end with a user role.", USER_LAST),
+    "single turn": ("Please ensure that single turn requests end with a user role.", USER_LAST),
     "mode": (
         "Function calling config mode ANY is not supported for this model.",
         RequestFallbacks(soft_choice=True),
@@ -120,11 +120,11 @@ FIRST: dict[str, tuple[str, RequestFallbacks]] = {
         "Tool call context circulation is not enabled for models/x",
         RequestFallbacks(separate_tools=True),
     ),
-    "b11-type": (
+    "type": (
         "Unsupported MIME type: image/gif",
         RequestFallbacks(refused_types=frozenset({"image/gif"})),
     ),
-    "b11-vertex type": (
+    "vertex type": (
         "Unable to submit request because it has a mimeType parameter with value image/svg+xml, "
         "which is not supported.",
         RequestFallbacks(refused_types=frozenset({"image/svg+xml"})),

@@ -147,7 +147,7 @@ def decodings(do: Callable[[], object], body: bytes) -> list[object]:
 
 
 @pytest.mark.parametrize("endpoint", ["chat/completions", "responses"])
-def test_d3_body_is_decoded_once(endpoint: str) -> None:
+def test_body_is_decoded_once(endpoint: str) -> None:
     said = [{"role": "user", "content": "word " * 1000}]
     name = "input" if endpoint == "responses" else "messages"
     body = json.dumps({"model": "m", name: said}).encode()
@@ -163,7 +163,7 @@ def test_d3_body_is_decoded_once(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["chat/completions", "responses"])
-def test_d3_recovery_builds_the_whole_request_from_the_body_again(endpoint: str) -> None:
+def test_recovery_builds_the_whole_request_from_the_body_again(endpoint: str) -> None:
     said = [{"role": "user", "content": "canary " * 1000}]
     name = "input" if endpoint == "responses" else "messages"
     body = json.dumps({"model": "m", name: said, "reasoning": {"effort": "low"}}).encode()

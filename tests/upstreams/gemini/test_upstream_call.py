@@ -130,7 +130,7 @@ def test_changes_add_up() -> None:
     )
 
 
-def test_b6_the_request_that_was_refused_is_not_sent_again() -> None:
+def test_the_request_that_was_refused_is_not_sent_again() -> None:
     builder = Builder(changes=False)
 
     assert recovering(builder).recover(400, refusal(SIGNATURE)) is None
@@ -146,7 +146,7 @@ def test_a_change_that_cannot_be_made_leaves_the_refusal() -> None:
     assert recovering(build).recover(400, refusal(SIGNATURE)) is None
 
 
-def test_b8_an_empty_answer_is_asked_for_again_once_in_a_call() -> None:
+def test_an_empty_answer_is_asked_for_again_once_in_a_call() -> None:
     exchange = recovering(Builder())
     empty = json.dumps(a_frame(finish="STOP")).encode()
 

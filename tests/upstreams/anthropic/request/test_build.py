@@ -36,11 +36,11 @@ from tests.upstreams.anthropic.chat import (
         (V45, {"max_completion_tokens": 128_000}, 64_000),
     ],
 )
-def test_x10_max_tokens(model: str, fields: Json, sent: int) -> None:
+def test_max_tokens(model: str, fields: Json, sent: int) -> None:
     assert body_for(asking(**fields), model)["max_tokens"] == sent
 
 
-def test_x10_a_limit_below_one_is_refused() -> None:
+def test_a_limit_below_one_is_refused() -> None:
     assert refusal(asking(max_tokens=0)).code == "integer_below_min_value"
 
 
@@ -61,14 +61,14 @@ def test_x10_a_limit_below_one_is_refused() -> None:
         (V46, {"top_k": -1}, {}, ()),
     ],
 )
-def test_x12_sampling(model: str, fields: Json, sent: Json, left_out: tuple[str, ...]) -> None:
+def test_sampling(model: str, fields: Json, sent: Json, left_out: tuple[str, ...]) -> None:
     body = body_for(asking(**fields), model)
 
     assert {name: body[name] for name in ("temperature", "top_p", "top_k") if name in body} == sent
     assert ignored(asking(**fields), model) == left_out
 
 
-def test_x13_a_schema_is_closed_everywhere() -> None:
+def test_a_schema_is_closed_everywhere() -> None:
     schema = {
         "type": "object",
         "properties": {"l": {"type": "array", "items": OBJECT, "maxItems": 3}},
@@ -97,34 +97,34 @@ def test_x13_a_schema_is_closed_everywhere() -> None:
     ],
     ids=["older model", "any key", "anything", "no object", "json_object"],
 )
-def test_x13_what_no_field_can_say_stands_in_words(model: str, form: Json) -> None:
+def test_what_no_field_can_say_stands_in_words(model: str, form: Json) -> None:
     body = body_for(asking(response_format=form), model)
 
     assert "output_config" not in body
     assert "JSON only" in body["system"][-1]["text"]
 
 
-def test_x13_words_hold_the_schema() -> None:
+def test_words_hold_the_schema() -> None:
     body = body_for(asking(response_format=json_schema_format(OBJECT)), V40)
 
     assert json.dumps(OBJECT, separators=(",", ":")) in body["system"][-1]["text"]
 
 
-def test_x13_a_form_and_an_effort_stand_together() -> None:
+def test_a_form_and_an_effort_stand_together() -> None:
     body = body_for(asking(response_format=json_schema_format(OBJECT), reasoning_effort="high"))
 
     assert body["output_config"].keys() == {"effort", "format"}
 
 
-def test_x13_text_is_no_form() -> None:
+def test_text_is_no_form() -> None:
     assert "system" not in body_for(asking(response_format={"type": "text"}))
 
 
-def test_x13_an_unknown_form_is_refused() -> None:
+def test_an_unknown_form_is_refused() -> None:
     assert refusal(asking(response_format={"type": "xml"})).param == "response_format.type"
 
 
-def test_x16_nothing_of_the_user_is_sent() -> None:
+def test_nothing_of_the_user_is_sent() -> None:
     fields = {"user": "u", "metadata": {"user_id": "u"}, "safety_identifier": "u", "store": True}
     body = body_for(asking(**fields, unknown=1))
 
@@ -142,7 +142,7 @@ def test_x16_nothing_of_the_user_is_sent() -> None:
         (NEWEST, {}, False),
     ],
 )
-def test_x17_a_prefill_is_continued_only_by_models_that_can(
+def test_a_prefill_is_continued_only_by_models_that_can(
     model: str, fields: Json, continues: bool
 ) -> None:
     body = asking(user(), assistant("The answer:"), **fields)
@@ -155,7 +155,7 @@ def test_x17_a_prefill_is_continued_only_by_models_that_can(
         assert "messages[1].prefill" in ignored(body, model)
 
 
-def test_x18_a_stream_is_asked_for_as_the_client_does() -> None:
+def test_a_stream_is_asked_for_as_the_client_does() -> None:
     assert body_for(asking(), stream=True)["stream"] is True
     assert "stream" not in body_for(asking())
 
@@ -225,13 +225,13 @@ def test_a_body_that_is_no_json_is_refused(body: bytes, message: str) -> None:
     assert (caught.value.status, caught.value.code) == (400, "invalid_json")
 
 
-def test_x13_a_form_by_schema_needs_its_schema() -> None:
+def test_a_form_by_schema_needs_its_schema() -> None:
     error = refusal(asking(response_format={"type": "json_schema"}))
 
     assert error.param == "response_format.json_schema"
 
 
-def test_x11_a_budget_for_thoughts_that_are_not_shown() -> None:
+def test_a_budget_for_thoughts_that_are_not_shown() -> None:
     wish = {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}
 
     assert body_for(asking(thinking=wish), V45)["thinking"] == wish

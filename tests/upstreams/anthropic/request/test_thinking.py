@@ -46,7 +46,7 @@ ADAPTIVE = {"type": "adaptive", "display": "summarized"}
         ({"include_thoughts": True}, ADAPTIVE, None),
     ],
 )
-def test_x11_adaptive_models_get_an_effort(
+def test_adaptive_models_get_an_effort(
     fields: Json, thinking: Json | None, effort: str | None
 ) -> None:
     body = body_for(asking(**fields))
@@ -76,26 +76,26 @@ def test_x11_adaptive_models_get_an_effort(
         ({"reasoning_effort": "high", "max_tokens": 1000}, None),
     ],
 )
-def test_x11_older_models_get_a_budget_below_max_tokens(fields: Json, budget: int | None) -> None:
+def test_older_models_get_a_budget_below_max_tokens(fields: Json, budget: int | None) -> None:
     body = body_for(asking(**fields), V45)
 
     assert body.get("thinking", {}).get("budget_tokens") == budget
     assert "effort" not in body.get("output_config", {})
 
 
-def test_x11_a_budget_comes_on_top_of_the_default_limit() -> None:
+def test_a_budget_comes_on_top_of_the_default_limit() -> None:
     assert body_for(asking(reasoning_effort="xhigh"), V45)["max_tokens"] == 64_000
     assert body_for(asking(reasoning_effort="low"), V45)["max_tokens"] == 34_048
 
 
-def test_x11_a_model_that_cannot_think_is_not_asked_to() -> None:
+def test_a_model_that_cannot_think_is_not_asked_to() -> None:
     body = asking(reasoning_effort="high")
 
     assert "thinking" not in body_for(body, V35)
     assert ignored(body, V35) == ("reasoning_effort",)
 
 
-def test_x11_a_budget_needs_the_thinking_of_the_call_before() -> None:
+def test_a_budget_needs_the_thinking_of_the_call_before() -> None:
     said = [user(), assistant(None, call(), thinking_blocks=[THOUGHT]), result()]
     without = [user(), assistant(None, call()), result()]
     options: Json = {"tools": [function()], "reasoning_effort": "high"}
@@ -116,17 +116,15 @@ def test_x11_a_budget_needs_the_thinking_of_the_call_before() -> None:
         ({"thinking": {"type": "adaptive", "display": "updates"}}, False, "summarized"),
     ],
 )
-def test_x11_thoughts_are_shown_where_they_are_wanted(
-    fields: Json, shows: bool, display: str
-) -> None:
+def test_thoughts_are_shown_where_they_are_wanted(fields: Json, shows: bool, display: str) -> None:
     assert body_for(asking(**fields), show_thoughts=shows)["thinking"]["display"] == display
 
 
-def test_x11_an_unknown_effort_is_refused() -> None:
+def test_an_unknown_effort_is_refused() -> None:
     assert refusal(asking(reasoning_effort="huge")).param == "reasoning_effort"
 
 
-def test_bug_38_a_budget_is_left_out_where_thinking_is_missing() -> None:
+def test_a_budget_is_left_out_where_thinking_is_missing() -> None:
     body = asking(
         user(), assistant(None, call()), result(), tools=[function()], reasoning_effort="high"
     )
@@ -134,18 +132,18 @@ def test_bug_38_a_budget_is_left_out_where_thinking_is_missing() -> None:
     assert "thinking" not in body_for(body, V45)
 
 
-def test_bug_45_a_budget_is_always_below_max_tokens() -> None:
+def test_a_budget_is_always_below_max_tokens() -> None:
     for limit in (1, 1024, 1025, 2000, 64_000):
         body = body_for(asking(reasoning_effort="max", max_tokens=limit), V45)
         budget = body.get("thinking", {}).get("budget_tokens", 0)
         assert budget < body["max_tokens"] == limit
 
 
-def test_bug_46_enabled_is_never_sent_to_models_that_refuse_it() -> None:
+def test_enabled_is_never_sent_to_models_that_refuse_it() -> None:
     wish = {"type": "enabled", "budget_tokens": 4000}
 
     assert body_for(asking(thinking=wish), "claude-opus-4-7")["thinking"]["type"] == "adaptive"
 
 
-def test_bug_64_clients_that_ask_for_thoughts_get_them() -> None:
+def test_clients_that_ask_for_thoughts_get_them() -> None:
     assert body_for(asking(reasoning_effort="high"))["thinking"]["display"] == "summarized"

@@ -29,14 +29,14 @@ def candidates(*found: dict[str, Any]) -> dict[str, Any]:
     return {"candidates": list(found)}
 
 
-def test_g4_g3_the_last_usage_replaces_the_ones_before() -> None:
+def test_the_last_usage_replaces_the_ones_before() -> None:
     observer = observed({"usageMetadata": {"promptTokenCount": 99}}, {"usageMetadata": USAGE}, {})
 
     assert observer.usage == TokenUsage(10, 12, 4, 7)
     assert observed({}).usage is None
 
 
-def test_g4_g4_every_candidate_has_to_end() -> None:
+def test_every_candidate_has_to_end() -> None:
     first, second = {"finishReason": "STOP"}, {"index": 1}
 
     assert not observed({}).is_complete
@@ -47,11 +47,11 @@ def test_g4_g4_every_candidate_has_to_end() -> None:
 
 
 @pytest.mark.parametrize("word", ["CONTINUATION", "FAKE_NEW_FINISH_REASON", 1])
-def test_g4_g4_any_word_is_an_end(word: object) -> None:
+def test_any_word_is_an_end(word: object) -> None:
     assert observed(candidates({"finishReason": word})).is_complete
 
 
-def test_g4_g4_a_refused_prompt_is_an_end() -> None:
+def test_a_refused_prompt_is_an_end() -> None:
     assert observed({"promptFeedback": {"blockReason": "FAKE_NEW_BLOCK_REASON"}}).is_complete
     assert observed({"promptFeedback": {"blockReason": 2}}).is_complete
     assert not observed({"promptFeedback": {"safetyRatings": []}}).is_complete
@@ -89,7 +89,7 @@ def test_a_frame_of_millions_of_values_is_refused() -> None:
         ("text", 502, "upstream_bad_response"),
     ],
 )
-def test_g4_g3_an_error_is_raised(error: object, status: int, code: str) -> None:
+def test_an_error_is_raised(error: object, status: int, code: str) -> None:
     with pytest.raises(ProxyError) as caught:
         observed({"error": error, "candidates": 1})
 
@@ -100,7 +100,7 @@ def test_a_null_error_is_none() -> None:
     assert observed({"error": None, **candidates({"finishReason": "STOP"})}).is_complete
 
 
-def test_g4_g12_a_whole_answer_has_its_usage() -> None:
+def test_a_whole_answer_has_its_usage() -> None:
     assert read_answer(json.dumps({"usageMetadata": USAGE}).encode(), "m") == TokenUsage(
         10, 12, 4, 7
     )

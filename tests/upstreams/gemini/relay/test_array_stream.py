@@ -24,11 +24,11 @@ def outcome(pieces: Sequence[bytes]) -> tuple[bytes, str | None, bytes]:
     return out, None if error is None else str(error.code), b"" if error is None else error.native
 
 
-def test_g4_g2_an_array_passes_byte_for_byte() -> None:
+def test_an_array_passes_byte_for_byte() -> None:
     assert assert_same_for_every_split(outcome, WHOLE) == (WHOLE, None, b"")
 
 
-def test_g4_g2_an_element_is_out_as_soon_as_it_is_whole() -> None:
+def test_an_element_is_out_as_soon_as_it_is_whole() -> None:
     relay = a_relay(query="")
 
     assert relay.feed(b"[" + FIRST_ELEMENT[:-1]) == b""
@@ -38,13 +38,13 @@ def test_g4_g2_an_element_is_out_as_soon_as_it_is_whole() -> None:
     assert relay.held == 0
 
 
-def test_g4_g3_usage_of_an_array() -> None:
+def test_usage_of_an_array() -> None:
     usage = b'[{"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2}}]'
 
     assert relayed([usage], query="")[2].usage == TokenUsage(3, 2)
 
 
-def test_g4_g5_an_array_is_complete_at_its_bracket() -> None:
+def test_an_array_is_complete_at_its_bracket() -> None:
     relay = a_relay(query="")
     relay.feed(WHOLE[:-3])
     assert relay.is_settled is False  # type: ignore[attr-defined]
@@ -55,7 +55,7 @@ def test_g4_g5_an_array_is_complete_at_its_bracket() -> None:
 
 
 @pytest.mark.parametrize("cut", [2, 3, 10])
-def test_g4_g5_an_array_without_its_bracket_is_truncated_behind_its_last_element(cut: int) -> None:
+def test_an_array_without_its_bracket_is_truncated_behind_its_last_element(cut: int) -> None:
     out, code, _ = outcome([WHOLE[:-cut]])
 
     assert code == "upstream_truncated"
@@ -116,7 +116,7 @@ ARRAYS = [
 
 
 @pytest.mark.parametrize("recording", ARRAYS)
-def test_bug_29_every_recorded_array_passes_byte_for_byte(recording: dict[str, Any]) -> None:
+def test_every_recorded_array_passes_byte_for_byte(recording: dict[str, Any]) -> None:
     data, _ = response_of(recording)
 
     assert outcome([data]) == outcome(cut_at(data, range(7, len(data), 7))) == (data, None, b"")

@@ -19,7 +19,7 @@ def an_error(code: int = 429, status: str = "RESOURCE_EXHAUSTED", **more: object
     return json.dumps({"error": error}, indent=2, ensure_ascii=False).encode()
 
 
-def test_g4_g7_an_error_passes_byte_for_byte_with_its_details() -> None:
+def test_an_error_passes_byte_for_byte_with_its_details() -> None:
     body = an_error(details=[RETRY_INFO])
 
     error = relayed_error(429, body, model="m")
@@ -28,7 +28,7 @@ def test_g4_g7_an_error_passes_byte_for_byte_with_its_details() -> None:
 
 
 @pytest.mark.parametrize("wrap", [lambda error: error, lambda error: [error]])
-def test_g4_g7_debug_info_is_removed_and_an_array_stays_one(wrap: object) -> None:
+def test_debug_info_is_removed_and_an_array_stays_one(wrap: object) -> None:
     assert callable(wrap)
     body = json.dumps(wrap(json.loads(an_error(details=[DEBUG_INFO, RETRY_INFO])))).encode()
 
@@ -37,7 +37,7 @@ def test_g4_g7_debug_info_is_removed_and_an_array_stays_one(wrap: object) -> Non
     assert json.loads(error.native) == wrap(json.loads(an_error(details=[RETRY_INFO])))
 
 
-def test_g4_g7_keys_are_blacked_out_and_the_rest_stays_json() -> None:
+def test_keys_are_blacked_out_and_the_rest_stays_json() -> None:
     message = 'Bad "Bearer abcdefgh" at https://x/?key=AIzaSyD-abcdefghijklmnop and api_key:abc"'
     body = json.dumps({"error": {"code": 400, "message": message, "status": "X"}}).encode()
 
@@ -62,7 +62,7 @@ def test_g4_g7_keys_are_blacked_out_and_the_rest_stays_json() -> None:
         (403, {"code": 403, "message": "Permission denied: Consumer has been suspended."}),
     ],
 )
-def test_g4_g8_a_refused_key_of_the_proxy_is_reported_in_the_proxys_words(
+def test_a_refused_key_of_the_proxy_is_reported_in_the_proxys_words(
     status: int, body: dict[str, object]
 ) -> None:
     error = relayed_error(status, json.dumps({"error": body}).encode(), model="m")
@@ -90,7 +90,7 @@ def test_debug_info_elsewhere_changes_nothing(value: object) -> None:
     assert json.loads(shown(json.dumps(value).encode())) == value
 
 
-def test_g4_g6_an_error_in_a_stream_keeps_its_body() -> None:
+def test_an_error_in_a_stream_keeps_its_body() -> None:
     text = an_error(503, "UNAVAILABLE")
 
     error = error_in_stream(text, model="m")
@@ -108,7 +108,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("recording", REFUSALS)
-def test_g4_g7_every_recorded_refusal_passes(recording: dict[str, dict[str, int]]) -> None:
+def test_every_recorded_refusal_passes(recording: dict[str, dict[str, int]]) -> None:
     body, _ = response_of(recording)
     status = recording["response"]["status"]
 

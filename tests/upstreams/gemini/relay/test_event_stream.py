@@ -32,21 +32,21 @@ def passes(data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("end", ["\r\n\r\n", "\n\n", "\n\r\n"])
-def test_g4_g2_frames_pass_byte_for_byte_in_crlf_and_lf(end: str) -> None:
+def test_frames_pass_byte_for_byte_in_crlf_and_lf(end: str) -> None:
     assert passes(event("Grüße\u2028", end=end) + event("", end=end, finishReason="STOP"))
 
 
-def test_g4_g2_bytes_that_no_encoder_would_write_pass() -> None:
+def test_bytes_that_no_encoder_would_write_pass() -> None:
     odd = b'data:   {"candidates" : [ {"finishReason":"STOP","n":1.0e0,"n":2, "t":"\\ud83d"} ]}\n\n'
 
     assert passes(odd)
 
 
-def test_g4_g2_blank_lines_and_data_in_two_lines_pass() -> None:
+def test_blank_lines_and_data_in_two_lines_pass() -> None:
     assert passes(b'\r\n\r\ndata: {"candidates":\r\ndata: [{"finishReason":"STOP"}]}\r\n\r\n\r\n')
 
 
-def test_g4_g2_a_frame_is_out_as_soon_as_it_is_whole() -> None:
+def test_a_frame_is_out_as_soon_as_it_is_whole() -> None:
     relay = a_relay()
 
     assert relay.feed(event("a") + event("b")[:-1]) == event("a")
@@ -55,7 +55,7 @@ def test_g4_g2_a_frame_is_out_as_soon_as_it_is_whole() -> None:
     assert relay.held == 0
 
 
-def test_g4_g3_usage_is_there_whenever_it_is_asked_for() -> None:
+def test_usage_is_there_whenever_it_is_asked_for() -> None:
     usage = {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5}
     frame = json.dumps({"candidates": [{"finishReason": "STOP"}], "usageMetadata": usage})
     relay = a_relay()
@@ -67,35 +67,35 @@ def test_g4_g3_usage_is_there_whenever_it_is_asked_for() -> None:
     assert (relay.feed_eof(), relay.done, relay.next_request) == (b"", True, None)
 
 
-def test_g4_g4_a_stream_without_a_finish_reason_is_truncated_behind_its_last_frame() -> None:
+def test_a_stream_without_a_finish_reason_is_truncated_behind_its_last_frame() -> None:
     whole = event("a") + event("b")
 
     assert assert_same_for_every_split(outcome, whole) == (whole, "upstream_truncated", b"")
 
 
-def test_g4_g4_half_a_frame_is_dropped() -> None:
+def test_half_a_frame_is_dropped() -> None:
     assert outcome([event("a") + event("b")[:-9]]) == (event("a"), "upstream_truncated", b"")
     assert outcome([event("a") + b"dat"]) == (event("a"), "upstream_truncated", b"")
 
 
-def test_g4_g4_a_stream_of_nothing_is_truncated() -> None:
+def test_a_stream_of_nothing_is_truncated() -> None:
     assert outcome([]) == (b"", "upstream_truncated", b"")
     assert outcome([b"\r\n"]) == (b"\r\n", "upstream_truncated", b"")
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
-def test_g4_g4_a_last_frame_without_its_blank_line_passes(cut: int) -> None:
+def test_a_last_frame_without_its_blank_line_passes(cut: int) -> None:
     assert outcome([event("a") + LAST[:-cut]]) == (event("a") + LAST[:-cut], None, b"")
 
 
-def test_g4_g4_an_unfinished_last_frame_is_ended_before_the_error() -> None:
+def test_an_unfinished_last_frame_is_ended_before_the_error() -> None:
     out, code, _ = outcome([event("a", end="\n")])
 
     assert (out, code) == (event("a", end="\n\r\n"), "upstream_truncated")
     assert outcome([event("a", end="")])[0] == event("a")
 
 
-def test_g4_g4_every_candidate_has_ended_means_settled() -> None:
+def test_every_candidate_has_ended_means_settled() -> None:
     relay = a_relay()
     relay.feed(event("a"))
     assert relay.is_settled is False  # type: ignore[attr-defined]
@@ -104,33 +104,33 @@ def test_g4_g4_every_candidate_has_ended_means_settled() -> None:
     assert relay.is_settled is True  # type: ignore[attr-defined]
 
 
-def test_g4_g6_a_bare_error_ends_the_stream_as_it_came() -> None:
+def test_a_bare_error_ends_the_stream_as_it_came() -> None:
     data = event("a") + ERROR
 
     assert assert_same_for_every_split(outcome, data) == (event("a"), "overloaded", ERROR.strip())
 
 
-def test_g4_g6_an_error_in_a_frame_becomes_a_bare_one() -> None:
+def test_an_error_in_a_frame_becomes_a_bare_one() -> None:
     payload = b'{"error": {"code": 503, "message": "no", "status": "UNAVAILABLE"}}'
     data = event("a") + b"data: " + payload + b"\r\n\r\n" + event("never")
 
     assert assert_same_for_every_split(outcome, data) == (event("a"), "overloaded", payload)
 
 
-def test_g4_g6_an_error_in_a_frame_without_its_blank_line_is_one() -> None:
+def test_an_error_in_a_frame_without_its_blank_line_is_one() -> None:
     payload = b'{"error": {"code": 503, "message": "no", "status": "UNAVAILABLE"}}'
 
     assert outcome([event("a") + b"data: " + payload]) == (event("a"), "overloaded", payload)
 
 
-def test_g4_g6_an_error_without_any_frame_has_its_status() -> None:
+def test_an_error_without_any_frame_has_its_status() -> None:
     for text in (ERROR, b"[" + ERROR + b"]"):
         _, error, _ = relayed([text])
         assert error is not None
         assert (error.status, error.native, error.completed_events) == (503, text.strip(), b"")
 
 
-def test_g4_g8_a_refused_key_in_a_stream_is_reported_in_the_proxys_words() -> None:
+def test_a_refused_key_in_a_stream_is_reported_in_the_proxys_words() -> None:
     refused = b'data: {"error":{"code":401,"message":"no","status":"UNAUTHENTICATED"}}\n\n'
 
     assert outcome([refused]) == (b"", "upstream_auth_failed", b"")
@@ -177,7 +177,7 @@ def test_an_array_that_ends_in_an_error_keeps_what_was_good() -> None:
     assert (out.count(b"data:"), code) == (1, "overloaded")
 
 
-def test_bug_01_no_frame_goes_out_in_part() -> None:
+def test_no_frame_goes_out_in_part() -> None:
     data = event("a") + event("b") + LAST
     for cut in range(1, len(data)):
         out = a_relay().feed(data[:cut])
@@ -187,7 +187,7 @@ def test_bug_01_no_frame_goes_out_in_part() -> None:
 
 @pytest.mark.parametrize("line", [b": keepalive", b"event: message", b"id: 7", b"retry: 10", b"x"])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_bug_02_03_lines_that_kill_googles_sdks_do_not_cross(line: bytes, end: bytes) -> None:
+def test_lines_that_kill_googles_sdks_do_not_cross(line: bytes, end: bytes) -> None:
     alone = event("a") + line + end + end + LAST
     stray = line + end + event("a") + LAST
 
@@ -195,23 +195,23 @@ def test_bug_02_03_lines_that_kill_googles_sdks_do_not_cross(line: bytes, end: b
     assert assert_same_for_every_split(outcome, stray) == (event("a") + LAST, None, b"")
 
 
-def test_bug_04_a_done_mark_does_not_cross() -> None:
+def test_a_done_mark_does_not_cross() -> None:
     data = event("a") + LAST + b"data: [DONE]\r\n\r\n"
 
     assert assert_same_for_every_split(outcome, data) == (event("a") + LAST, None, b"")
 
 
-def test_bug_08_a_finish_reason_before_the_last_frame_is_enough() -> None:
+def test_a_finish_reason_before_the_last_frame_is_enough() -> None:
     usage = b'data: {"usageMetadata":{"promptTokenCount":1}}\r\n\r\n'
 
     assert passes(LAST + event("more") + usage)
 
 
-def test_bug_26_a_finish_reason_without_content_passes() -> None:
+def test_a_finish_reason_without_content_passes() -> None:
     assert passes(b'data: {"candidates":[{"finishReason":"MAX_TOKENS"}]}\r\n\r\n')
 
 
-def test_bug_27_signatures_pass_byte_for_byte() -> None:
+def test_signatures_pass_byte_for_byte() -> None:
     part = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "CpcBAdHtim9Uf0pQ+/=="}
     frame = {"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}
 
@@ -225,7 +225,7 @@ def test_a_frame_that_never_ends_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_g4_golden_streams_may_be_cut_anywhere(name: str) -> None:
+def test_golden_streams_may_be_cut_anywhere(name: str) -> None:
     """Whole frames, then the end or an error: whatever Google sends, however it is cut."""
     data = sent(name)
     out, code, native = outcome([data])
@@ -248,7 +248,7 @@ STREAMS = [
 
 
 @pytest.mark.parametrize("recording", STREAMS)
-def test_g4_every_recorded_stream_passes_byte_for_byte(recording: dict[str, Any]) -> None:
+def test_every_recorded_stream_passes_byte_for_byte(recording: dict[str, Any]) -> None:
     data, _ = response_of(recording)
     features = recording["features"]
 

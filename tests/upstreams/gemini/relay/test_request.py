@@ -25,19 +25,19 @@ ODD = (
 ).encode()
 
 
-def test_g4_g1_a_body_goes_on_byte_for_byte() -> None:
+def test_a_body_goes_on_byte_for_byte() -> None:
     call = a_relayed_call(body=ODD)
 
     assert relayed_body(call) is call.body
 
 
-def test_g4_m3_the_path_has_the_name_of_the_upstream() -> None:
+def test_the_path_has_the_name_of_the_upstream() -> None:
     call = a_relayed_call("streamGenerateContent", query="alt=sse", target="gemini-3.1-pro-preview")
 
     assert relayed_path(call) == "/models/gemini-3.1-pro-preview:streamGenerateContent?alt=sse"
 
 
-def test_g4_m3_the_body_of_a_batch_names_the_upstreams_model_and_nothing_else_changes() -> None:
+def test_the_body_of_a_batch_names_the_upstreams_model_and_nothing_else_changes() -> None:
     body = (
         '{"requests": [ {"model":"models/gemini-3-flash", "content":{"parts":[{"text":'
         '"\\"model\\":\\"gemini-3-flash\\" ü"}]}},\r\n{"model" : "gemini-3-flash"},'
@@ -68,17 +68,17 @@ def test_g4_m3_the_body_of_a_batch_names_the_upstreams_model_and_nothing_else_ch
         ("generateContent", b'{"model":"gemini-3-flash"}', b'{"model":"x"}'),
     ],
 )
-def test_g4_m3_each_method_has_its_places(verb: str, before: bytes, after: bytes) -> None:
+def test_each_method_has_its_places(verb: str, before: bytes, after: bytes) -> None:
     assert relayed_body(a_relayed_call(verb, before, target="x")) == after
 
 
-def test_g4_m3_a_name_that_is_no_json_stays() -> None:
+def test_a_name_that_is_no_json_stays() -> None:
     body = b'{"model":"gemini\\q","x":"gemini-3-flash"}'
 
     assert with_model_names(body, "generateContent", MODEL, "x") is body
 
 
-def test_g4_m3_names_in_arguments_of_calls_stay() -> None:
+def test_names_in_arguments_of_calls_stay() -> None:
     body = json.dumps(
         {"contents": [{"parts": [{"functionCall": {"args": {"model": MODEL, "t": 'a"model":'}}}]}]}
     ).encode()
@@ -96,7 +96,7 @@ def test_texts_never_change_with_the_name(texts: dict[str, str]) -> None:
     assert json.loads(changed) == {**texts, "model": "x", "nested": [texts]}
 
 
-def test_g4_p8_a_key_with_a_limit_of_tokens_cannot_hide_them() -> None:
+def test_a_key_with_a_limit_of_tokens_cannot_hide_them() -> None:
     call = a_relayed_call(query="fields=candidates.content&alt=json", counts_tokens=True)
 
     assert relayed_path(call).endswith(":generateContent?alt=json")
@@ -126,7 +126,7 @@ PLACEHOLDER = '"thoughtSignature":"skip_thought_signature_validator"'
     ],
 )
 @pytest.mark.parametrize("alphabet", [base64.b64encode, base64.urlsafe_b64encode])
-def test_g4_g9_seals_of_other_upstreams_are_cut_and_calls_keep_a_placeholder(
+def test_seals_of_other_upstreams_are_cut_and_calls_keep_a_placeholder(
     part: str, left: str, alphabet: object
 ) -> None:
     assert callable(alphabet)
@@ -139,7 +139,7 @@ def test_g4_g9_seals_of_other_upstreams_are_cut_and_calls_keep_a_placeholder(
     assert without_seals(body) == (around % (GOOGLES, left)).encode()
 
 
-def test_g4_g9_a_text_about_seals_stays() -> None:
+def test_a_text_about_seals_stays() -> None:
     text = f'{{"thoughtSignature":"{SEAL}"}}'
     body = json.dumps({"contents": [{"parts": [{"text": text}, {"text": 'a"thoughtSignature"'}]}]})
 
@@ -147,14 +147,14 @@ def test_g4_g9_a_text_about_seals_stays() -> None:
 
 
 @pytest.mark.parametrize("recording", recordings("gemini"))
-def test_g4_g1_every_recorded_request_goes_on_byte_for_byte(recording: dict[str, object]) -> None:
+def test_every_recorded_request_goes_on_byte_for_byte(recording: dict[str, object]) -> None:
     body, _ = request_of(recording)
 
     assert relayed_body(a_relayed_call(body=body)) is body
 
 
 @pytest.mark.parametrize("recording", recordings("gemini"))
-def test_g4_m3_no_recorded_request_changes_but_for_its_name(recording: dict[str, object]) -> None:
+def test_no_recorded_request_changes_but_for_its_name(recording: dict[str, object]) -> None:
     body, _ = request_of(recording)
     named = json.dumps({**json.loads(body), "model": f"models/{MODEL}"}).encode()
 
@@ -163,7 +163,7 @@ def test_g4_m3_no_recorded_request_changes_but_for_its_name(recording: dict[str,
     assert json.loads(changed) == {**json.loads(body), "model": "models/gemini-other"}
 
 
-def test_m3_as_many_names_are_replaced_as_a_batch_can_have() -> None:
+def test_as_many_names_are_replaced_as_a_batch_can_have() -> None:
     one = b'{"model":"models/a"}'
     body = b'{"requests":[' + b",".join([one] * 3000) + b"]}"
 

@@ -211,7 +211,7 @@ def test_calls_that_came_before_one_went_wrong_stand() -> None:
 
 @pytest.mark.parametrize("native", MALFORMED)
 @pytest.mark.parametrize("emitted", [False, True])
-def test_b7_text_before_a_call_that_went_wrong_is_no_answer(native: str, emitted: bool) -> None:
+def test_text_before_a_call_that_went_wrong_is_no_answer(native: str, emitted: bool) -> None:
     reading = Reading().take(a_frame({"text": "call:f{"}))
     reading.sinks[0].sent = emitted
 
@@ -240,7 +240,7 @@ EMPTY: dict[str, list[JSON]] = {
 
 
 @pytest.mark.parametrize("frames", EMPTY.values(), ids=[f"b8-{name}" for name in EMPTY])
-def test_b8_an_answer_of_nothing_is_asked_for_again_once(frames: list[JSON]) -> None:
+def test_an_answer_of_nothing_is_asked_for_again_once(frames: list[JSON]) -> None:
     merged = MergedAnswer(1)
     error = Reading(merged=merged).take(*frames).fails()
     merged.begin()
@@ -252,18 +252,18 @@ def test_b8_an_answer_of_nothing_is_asked_for_again_once(frames: list[JSON]) -> 
 
 
 @pytest.mark.parametrize("native", ["MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "NO_IMAGE"])
-def test_b8_an_answer_that_was_cut_or_filtered_is_not_asked_for_again(native: str) -> None:
+def test_an_answer_that_was_cut_or_filtered_is_not_asked_for_again(native: str) -> None:
     assert Reading().take(a_frame(finish=native)).close() is None
 
 
-def test_b8_all_answers_of_nothing_are_asked_for_again() -> None:
+def test_all_answers_of_nothing_are_asked_for_again() -> None:
     merged = MergedAnswer(2)
     readings = [Reading(merged=merged, number=n).take(a_frame(finish="STOP")) for n in (0, 1)]
 
     assert all(isinstance(reading.fails(), EmptyAnswerError) for reading in readings)
 
 
-def test_b8_nothing_is_asked_for_again_once_another_answer_has_spoken() -> None:
+def test_nothing_is_asked_for_again_once_another_answer_has_spoken() -> None:
     merged = MergedAnswer(2)
     first = Reading(merged=merged).take(a_frame({"text": "a"}))
     second = Reading(merged=merged, number=1).take(a_frame(finish="STOP"))

@@ -78,7 +78,7 @@ def test_half_of_a_surrogate_pair_is_replaced() -> None:
     ],
     ids=["candidates", "frames", "parts"],
 )
-def test_d12_frame_of_very_many_values_is_refused_before_it_is_decoded(body: bytes) -> None:
+def test_frame_of_very_many_values_is_refused_before_it_is_decoded(body: bytes) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(ProxyError) as caught:

@@ -135,7 +135,7 @@ def test_a_call_that_comes_back_without_its_id_is_not_remembered() -> None:
     assert store.stats.entries == 0
 
 
-def test_a1_a_chat_client_gets_the_namespace_with_the_bare_name() -> None:
+def test_a_chat_client_gets_the_namespace_with_the_bare_name() -> None:
     """Whole way: declared in a namespace, called by its flat name, and back in the history."""
     member = {"type": "function", "name": "get_weather"}
     space = {"type": "namespace", "name": "mcp__wx", "tools": [member]}
@@ -171,7 +171,7 @@ def test_a1_a_chat_client_gets_the_namespace_with_the_bare_name() -> None:
     ],
     ids=str,
 )
-def test_a1_a_history_may_name_the_function_in_each_way(function: dict[str, object]) -> None:
+def test_a_history_may_name_the_function_in_each_way(function: dict[str, object]) -> None:
     space = {"type": "namespace", "name": "wx", "tools": [{"type": "function", "name": "f"}]}
     messages = [
         {"role": "user", "content": "Hi"},
@@ -184,7 +184,7 @@ def test_a1_a_history_may_name_the_function_in_each_way(function: dict[str, obje
     assert contents[1]["parts"][0]["functionCall"]["name"] == "wx__f"
 
 
-def test_a1_a_custom_member_is_a_custom_call() -> None:
+def test_a_custom_member_is_a_custom_call() -> None:
     space = {"type": "namespace", "name": "db", "tools": [{"type": "custom", "name": "sql"}]}
     context = a_context(plan_for(asking(tools=[space])))
 

@@ -472,7 +472,7 @@ def test_after_too_many_states_schemas_go_without_bounds() -> None:
     )
 
 
-def test_b6_after_a_refused_prefill_results_that_come_last_are_named() -> None:
+def test_after_a_refused_prefill_results_that_come_last_are_named() -> None:
     asked = {"messages": [user(), called("a"), result("a"), user("b")]}
     plan = plan_for(asked, fallbacks=RequestFallbacks(user_last=True))
 

@@ -373,9 +373,9 @@ LEFT_OUT = "[image/gif left out: the model cannot read it]"
         ([user(), called("a"), result("a", [GIF]), said("b"), user()], "messages[2].content[0]"),
         ([user(), result("a", [GIF]), user()], "messages[1].content[0]"),
     ],
-    ids=["b11-old turn", "b11-before calls", "b11-model", "b11-result", "b11-old", "b11-orphan"],
+    ids=["old turn", "before calls", "model", "result", "old", "orphan"],
 )
-def test_b11_words_stand_for_a_picture_of_the_past(messages: list[Json], param: str) -> None:
+def test_words_stand_for_a_picture_of_the_past(messages: list[Json], param: str) -> None:
     built = Built(*messages)
 
     assert LEFT_OUT in json.dumps(built.contents)
@@ -391,16 +391,16 @@ def test_b11_words_stand_for_a_picture_of_the_past(messages: list[Json], param: 
         [user(), said("a"), user([GIF]), user("and")],
         [user([GIF]), said("prefilled")],
     ],
-    ids=["b11-only turn", "b11-last turn", "b11-last of two messages", "b11-before a prefill"],
+    ids=["only turn", "last turn", "last of two messages", "before a prefill"],
 )
-def test_b11_picture_in_the_last_turn_is_a_400(messages: list[Json]) -> None:
+def test_picture_in_the_last_turn_is_a_400(messages: list[Json]) -> None:
     with pytest.raises(ProxyError, match="does not take image/gif") as caught:
         Built(*messages)
 
     assert (caught.value.status, caught.value.code) == (400, "invalid_image_format")
 
 
-def test_b11_strict_parameters_do_not_stop_a_conversation() -> None:
+def test_strict_parameters_do_not_stop_a_conversation() -> None:
     messages = [user([GIF]), said("a"), user()]
 
     plan = plan_for({"messages": messages}, strict_params=True)
@@ -408,7 +408,7 @@ def test_b11_strict_parameters_do_not_stop_a_conversation() -> None:
     assert plan.ignored == ("messages[0].content[0]",)
 
 
-def test_b11_type_that_the_upstream_refused_is_left_out_of_the_past() -> None:
+def test_type_that_the_upstream_refused_is_left_out_of_the_past() -> None:
     bitmap = {"type": "image_url", "image_url": {"url": "data:image/bmp;base64,Qk0="}}
     refused = RequestFallbacks(refused_types=frozenset({"image/bmp"}))
     body = {"messages": [user([bitmap]), said("a"), user()]}
@@ -419,7 +419,7 @@ def test_b11_type_that_the_upstream_refused_is_left_out_of_the_past() -> None:
         plan_for({"messages": [user([bitmap])]}, fallbacks=refused)
 
 
-def test_b11_link_to_a_picture_of_the_past_is_left_out_where_links_are_passed() -> None:
+def test_link_to_a_picture_of_the_past_is_left_out_where_links_are_passed() -> None:
     link = {"type": "image_url", "image_url": {"url": "https://example.com/a.gif"}}
     body = {"messages": [user([link]), said("a"), user()]}
 
@@ -429,7 +429,7 @@ def test_b11_link_to_a_picture_of_the_past_is_left_out_where_links_are_passed() 
 # -- what some models take for the model's last word -----------------------------------------------
 
 
-def test_b6_results_come_last_in_their_turn() -> None:
+def test_results_come_last_in_their_turn() -> None:
     contents = [
         Content("user", [Part(text="q")]),
         Content("user", [_answered("a"), Part(text="b"), _answered("c"), Part(text="d")]),

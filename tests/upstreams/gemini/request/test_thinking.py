@@ -251,7 +251,7 @@ def test_the_parameter_that_asked_is_known(fields: dict[str, Any], name: str | N
     ("effort", "same"), [("disable", "none"), ("default", None), ("auto", None)]
 )
 @pytest.mark.parametrize("show_thoughts", [False, True])
-def test_b13_efforts_of_other_gateways_are_none_or_nothing(
+def test_efforts_of_other_gateways_are_none_or_nothing(
     model: str, effort: str, same: str | None, show_thoughts: bool
 ) -> None:
     expected = thinking(model, show_thoughts=show_thoughts, reasoning_effort=same)
@@ -260,7 +260,7 @@ def test_b13_efforts_of_other_gateways_are_none_or_nothing(
         assert thinking(model, show_thoughts=show_thoughts, **asked)[0] == expected[0]
 
 
-def test_b13_effort_that_says_nothing_leaves_the_word_to_others() -> None:
+def test_effort_that_says_nothing_leaves_the_word_to_others() -> None:
     wish: dict[str, Any] = {"google": {"thinking_config": {"thinking_level": "high"}}}
 
     assert thinking(reasoning_effort="auto", **wish) == thinking(**wish)

@@ -205,20 +205,20 @@ def test_older_models_get_neither_the_flag_nor_googles_tools() -> None:
 
 
 @pytest.mark.parametrize("model", [OLD, NEWEST])
-def test_a3_validated_is_geminis_own_mode(model: str) -> None:
+def test_validated_is_geminis_own_mode(model: str) -> None:
     assert chosen("validated", model=model)[0] == mode("VALIDATED")
 
 
-def test_a3_a_model_without_the_mode_is_left_free() -> None:
+def test_a_model_without_the_mode_is_left_free() -> None:
     assert chosen("validated", model="gemini-2.0-flash") == (None, (), [])
 
 
 @pytest.mark.parametrize("tools", [None, []])
-def test_a3_validated_without_tools_says_nothing(tools: Any) -> None:
+def test_validated_without_tools_says_nothing(tools: Any) -> None:
     assert chosen("validated", tools=tools) == (None, (), [])
 
 
-def test_a3_validated_with_googles_own_tools() -> None:
+def test_validated_with_googles_own_tools() -> None:
     config, ignored, kept = chosen("validated", tools=[function("f"), SEARCH])
 
     assert config == {**mode("VALIDATED"), "includeServerSideToolInvocations": True}
@@ -253,7 +253,7 @@ SPACE = {
     ],
     ids=str,
 )
-def test_a1_functions_inside_namespaces_are_chosen(choice: Any, names: list[str]) -> None:
+def test_functions_inside_namespaces_are_chosen(choice: Any, names: list[str]) -> None:
     search = {"type": "tool_search", "execution": "client"}
 
     assert chosen(choice, tools=[function("f"), SPACE, search])[0] == mode("ANY", *names)
@@ -268,7 +268,7 @@ def test_a1_functions_inside_namespaces_are_chosen(choice: Any, names: list[str]
     ],
     ids=str,
 )
-def test_a1_a_choice_outside_of_the_namespace_is_a_400(choice: Any) -> None:
+def test_a_choice_outside_of_the_namespace_is_a_400(choice: Any) -> None:
     with pytest.raises(ProxyError, match="not found in 'tools'"):
         chosen(choice, tools=[function("f"), SPACE])
 
@@ -285,7 +285,7 @@ def test_a1_a_choice_outside_of_the_namespace_is_a_400(choice: Any) -> None:
         (allowed("auto", named("f")), mode("VALIDATED", "f"), mode("AUTO"), ("tool_choice",)),
     ],
 )
-def test_b3_choice_may_be_softened(
+def test_choice_may_be_softened(
     choice: Any, soft: Any, free: Any, ignored: tuple[str, ...]
 ) -> None:
     softened, freed = softer(choice), softer(choice, free=True)
@@ -295,7 +295,7 @@ def test_b3_choice_may_be_softened(
     assert freed[1] == ignored
 
 
-def test_b3_strict_functions_may_be_left_unvalidated() -> None:
+def test_strict_functions_may_be_left_unvalidated() -> None:
     assert softer(None, tools=STRICT) == (mode("AUTO"), ("tools.strict",))
     assert softer(named("f"), model="gemini-2.0-flash") == (mode("AUTO"), ("tool_choice",))
 

@@ -337,7 +337,7 @@ SPACE = {
 SEARCH_TOOL = {"type": "tool_search", "execution": "client", "description": "Find tools."}
 
 
-def test_a1_functions_inside_a_namespace_are_declared_under_flat_names() -> None:
+def test_functions_inside_a_namespace_are_declared_under_flat_names() -> None:
     plan, ignored = read(tools=[function("get_weather"), SPACE])
 
     names = [declaration.name for declaration in plan.functions]
@@ -348,7 +348,7 @@ def test_a1_functions_inside_a_namespace_are_declared_under_flat_names() -> None
     assert (plan.strict, ignored) == (True, ())
 
 
-def test_a1_they_count_among_the_functions_and_may_not_come_twice() -> None:
+def test_they_count_among_the_functions_and_may_not_come_twice() -> None:
     many = {
         "type": "namespace",
         "name": "n",
@@ -362,7 +362,7 @@ def test_a1_they_count_among_the_functions_and_may_not_come_twice() -> None:
     assert caught.value.param == "tools[1].tools[0].name"
 
 
-def test_a1_a_schema_that_cannot_be_names_its_place() -> None:
+def test_a_schema_that_cannot_be_names_its_place() -> None:
     broken = {"type": "function", "name": "f", "parameters": {"type": "string"}}
     with pytest.raises(ProxyError) as caught:
         read(tools=[{"type": "namespace", "name": "n", "tools": [broken]}])
@@ -370,7 +370,7 @@ def test_a1_a_schema_that_cannot_be_names_its_place() -> None:
     assert caught.value.param == "tools[0].tools[0].parameters"
 
 
-def test_a2_a_search_that_the_client_runs_is_a_function() -> None:
+def test_a_search_that_the_client_runs_is_a_function() -> None:
     parameters = {"type": "object", "properties": {"query": {"type": "string"}}}
     plan, ignored = read(tools=[{**SEARCH_TOOL, "parameters": parameters}])
 
@@ -381,13 +381,13 @@ def test_a2_a_search_that_the_client_runs_is_a_function() -> None:
 
 
 @pytest.mark.parametrize("parameters", [{}, {"parameters": None}])
-def test_a2_a_search_without_parameters_takes_a_query(parameters: Any) -> None:
+def test_a_search_without_parameters_takes_a_query(parameters: Any) -> None:
     (search,) = declared({**SEARCH_TOOL, **parameters})
 
     assert search["parametersJsonSchema"]["properties"] == {"query": {"type": "string"}}
 
 
-def test_a2_what_the_search_loads_later_is_not_there_yet() -> None:
+def test_what_the_search_loads_later_is_not_there_yet() -> None:
     member = {"type": "function", "name": "f", "defer_loading": True}
     space = {"type": "namespace", "name": "n", "tools": [member, {**member, "name": "g"}]}
     later = [function("h", defer_loading=True), {"type": "custom", "name": "c", **LATER}]
@@ -399,7 +399,7 @@ def test_a2_what_the_search_loads_later_is_not_there_yet() -> None:
 LATER: dict[str, Any] = {"defer_loading": True}
 
 
-def test_a2_a_search_of_openais_leaves_everything_there_at_once() -> None:
+def test_a_search_of_openais_leaves_everything_there_at_once() -> None:
     plan, ignored = read(tools=[{**SEARCH_TOOL, "execution": "server"}, function("f", **LATER)])
 
     assert [declaration.name for declaration in plan.functions] == ["f"]
@@ -410,7 +410,7 @@ def test_a2_a_search_of_openais_leaves_everything_there_at_once() -> None:
     "kind",
     ["mcp", "file_search", "computer_use", "computer_use_preview", "computer", "image_generation"],
 )
-def test_b14_the_message_says_that_this_model_cannot_run_it(kind: str) -> None:
+def test_the_message_says_that_this_model_cannot_run_it(kind: str) -> None:
     with pytest.raises(ProxyError) as caught:
         read(tools=[function("f"), {"type": kind}])
 

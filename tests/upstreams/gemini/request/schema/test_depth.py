@@ -45,7 +45,7 @@ def test_what_is_not_too_deep_stays() -> None:
     assert limited(nested(5), 5) == nested(5)
 
 
-def test_b4_a_part_too_deep_keeps_its_type_and_is_described() -> None:
+def test_a_part_too_deep_keeps_its_type_and_is_described() -> None:
     out = limited(nested(6), 3)
 
     assert out["properties"]["p1"]["properties"]["p2"] == {
@@ -77,7 +77,7 @@ def test_b4_a_part_too_deep_keeps_its_type_and_is_described() -> None:
     ],
     ids=str,
 )
-def test_b4_parts_in_words(part: Json, expected: Json) -> None:
+def test_parts_in_words(part: Json, expected: Json) -> None:
     definitions = {"D": {"type": "object", "properties": {"d": {"$ref": "#/$defs/D"}}}}
     schema = {"type": "object", "properties": {"x": part}, "$defs": definitions}
 
@@ -97,7 +97,7 @@ def test_parts_without_anything_inside_stay_at_the_last_level() -> None:
     assert limited(flat, 2) == flat
 
 
-def test_b4_definitions_count_where_they_are_used() -> None:
+def test_definitions_count_where_they_are_used() -> None:
     tree = {
         "type": "object",
         "properties": {
@@ -138,7 +138,7 @@ def test_words_of_definitions_that_lead_on_and_on_end() -> None:
     assert in_words({"$ref": "#/$defs/D0"}, {**parts, "D5000": STRING}, WorkBudget()) == "any"
 
 
-def test_d2_limiting_is_counted() -> None:
+def test_limiting_is_counted() -> None:
     with pytest.raises(ProxyError):
         limit_depth(nested(6), 5, WorkBudget(3))
 

@@ -104,7 +104,7 @@ def test_choices_and_what_is_said_in_words(
     assert (found, hints) == (choices(schema, types_of(schema)[0], said, WorkBudget()), said)
 
 
-def test_d2_choices_are_counted() -> None:
+def test_choices_are_counted() -> None:
     work = WorkBudget()
     choices({"enum": ["x" * 640, *range(99)]}, [], [], work)
 
@@ -212,7 +212,7 @@ def test_null_is_one_more_choice(schema: dict[str, Any], expected: dict[str, Any
         ("boolean", set()),
     ],
 )
-def test_b10_keywords_of_other_types_go(name: str, kept: set[str]) -> None:
+def test_keywords_of_other_types_go(name: str, kept: set[str]) -> None:
     out: dict[str, Any] = {"properties": {}, "items": {}, "minItems": 1, "minimum": 1}
 
     assert {"type", *kept} == with_types({**out, "format": "date"}, [name]).keys()

@@ -87,7 +87,7 @@ KEPT = {
 
 
 @pytest.mark.parametrize("schema", LOOPS.values(), ids=[f"b4-{name}" for name in LOOPS])
-def test_b4_no_loop_over_required_values_is_left(schema: Json) -> None:
+def test_no_loop_over_required_values_is_left(schema: Json) -> None:
     assert has_loop(schema)
 
     opened = open_loops(schema, WorkBudget())
@@ -98,7 +98,7 @@ def test_b4_no_loop_over_required_values_is_left(schema: Json) -> None:
 
 
 @pytest.mark.parametrize("schema", KEPT.values(), ids=[f"b4-{name}" for name in KEPT])
-def test_b4_what_google_serves_stays_as_it_is(schema: Json) -> None:
+def test_what_google_serves_stays_as_it_is(schema: Json) -> None:
     opened = open_loops(schema, WorkBudget())
 
     assert (opened.schema, opened.changed) == (schema, False)
@@ -108,14 +108,14 @@ def test_b4_what_google_serves_stays_as_it_is(schema: Json) -> None:
 @pytest.mark.parametrize(
     "schema", [*LOOPS.values(), *KEPT.values()], ids=[*LOOPS, *(f"kept-{name}" for name in KEPT)]
 )
-def test_b4_every_loop_is_opened_if_asked(schema: Json) -> None:
+def test_every_loop_is_opened_if_asked(schema: Json) -> None:
     opened = open_loops(schema, WorkBudget(), every=True)
 
     assert not has_loop(opened.schema, every=True)
     assert opened.changed is has_loop(schema, every=True)
 
 
-def test_b4_the_last_round_keeps_type_and_description() -> None:
+def test_the_last_round_keeps_type_and_description() -> None:
     item = {"type": "array", "description": "D", "prefixItems": [N]}
     opened = open_loops(whole(item), WorkBudget()).schema
 
@@ -124,7 +124,7 @@ def test_b4_the_last_round_keeps_type_and_description() -> None:
     ]
 
 
-def test_b4_what_is_next_to_a_loop_is_not_copied() -> None:
+def test_what_is_next_to_a_loop_is_not_copied() -> None:
     aside = {"type": "object", "properties": {"x": {"$ref": "#/$defs/Aside"}}}
     schema = whole(node(next=N, aside={"$ref": "#/$defs/Aside"}), Aside=aside)
 
@@ -133,7 +133,7 @@ def test_b4_what_is_next_to_a_loop_is_not_copied() -> None:
     assert list(opened["$defs"]) == ["N", "Aside", "N_2", "N_3"]  # type: ignore[call-overload]
 
 
-def test_d2_opening_costs_as_many_rounds_as_are_made() -> None:
+def test_opening_costs_as_many_rounds_as_are_made() -> None:
     def steps(count: int) -> int:
         parts = {f"D{n}": node(next={"$ref": f"#/$defs/D{(n + 1) % count}"}) for n in range(count)}
         work = WorkBudget()
