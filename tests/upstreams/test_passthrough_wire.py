@@ -70,8 +70,8 @@ def test_recorded_stream_that_breaks_off_is_never_taken_for_complete(
     # Before the last finish reason at least one choice is still open.
     finished = [found.start() for found in _FINISHED.finditer(stream)]
     still_open = finished[-1] if finished else stream.rindex(b"data: {")
-    # Only its first event says which kind of other stream it is.
-    known_from = len(stream.splitlines()[0]) if kind == "other" else 0
+    # Only its first whole event says which kind of other stream it is.
+    known_from = stream.index(b"\r\n\r") + 3 if kind == "other" else 0
 
     for at in range(0, still_open, max(1, still_open // 100)):
         found = play(kind, [stream[:at]])
