@@ -287,6 +287,16 @@ const scenarios = {
             .filter((element) => fontSize(element) < 16).map((element) => element.id),
         };
       }));
+      const address = locale === "zh-CN" ? "errors.zh-CN.html" : "errors.html";
+      await page.goto(`${task.url}/dashboard/${address}`);
+      await page.waitForSelector("h1");
+      found.at(-1).errors = await page.evaluate(() => ({
+        width: document.documentElement.scrollWidth,
+        beyond: [...document.querySelectorAll("body *")]
+          .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
+          .slice(0, 5).map((element) => element.outerHTML.slice(0, 200)),
+        ground: getComputedStyle(document.body).backgroundColor,
+      }));
       await page.context().close();
     }
     return { found };
@@ -317,7 +327,8 @@ const scenarios = {
       await page.click("#send");
       await page.waitForFunction(() => !document.getElementById("send").disabled);
       await check(page, `board ${width}`);
-      await page.goto(`${task.url}/dashboard/errors.html`);
+      const address = locale === "zh-CN" ? "errors.zh-CN.html" : "errors.html";
+      await page.goto(`${task.url}/dashboard/${address}`);
       await check(page, `errors ${width}`);
       await page.context().close();
     }
