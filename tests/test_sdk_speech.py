@@ -159,6 +159,18 @@ async def test_a_streamed_wav_file_has_a_header_without_length(scene: Scene) -> 
     assert answer.content[44:] == SAMPLES
 
 
+@needs_ffmpeg
+@pytest.mark.parametrize("form", ["mp3", "wav"])
+async def test_a_file_stays_one_if_a_client_sends_stream(scene: Scene, form: str) -> None:
+    """Speech has no ``stream``, yet some clients send it; the answer once was an empty stream."""
+    whole(scene)
+    body: Json = {"model": MODEL, "voice": "alloy", "input": "Hi", "response_format": form}
+    answer = await fetch(scene.proxy.port, SPEECH, {**body, "stream": True}, BEARER)
+
+    assert answer.headers["content-type"] == {"mp3": "audio/mpeg", "wav": "audio/wav"}[form]
+    assert answer.body[:4] == b"RIFF" if form == "wav" else len(answer.body) > 100
+
+
 async def test_events(scene: Scene) -> None:
     *deltas, done = await scene.events(response_format="pcm")
 
@@ -250,6 +262,7 @@ async def test_without_ffmpeg_there_are_two_formats(monkeypatch: pytest.MonkeyPa
     [
         ({"input": ""}, "input"),
         ({"voice": None}, "voice"),
+        ({"voice": ""}, "voice"),
         ({"voice": 7}, "voice"),
         ({"response_format": "ogg"}, "response_format"),
         ({"stream_format": "chunks"}, "stream_format"),

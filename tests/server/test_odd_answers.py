@@ -309,10 +309,12 @@ async def test_sound_that_takes_long_is_not_begun_as_a_stream() -> None:
 async def test_speech_as_events_is_a_stream() -> None:
     sent = b'data: {"type":"speech.audio.delta","audio":"QQ=="}\n\n'
 
-    response, _ = await ask(streaming(sent, sent), SPEECH, "/v1/audio/speech")
+    end = b'data: {"type":"speech.audio.done"}\n\n'
+
+    response, _ = await ask(streaming(sent, sent, end), SPEECH, "/v1/audio/speech")
 
     assert response.headers["content-type"].startswith("text/event-stream")
-    assert response.body == sent * 2
+    assert response.body == sent * 2 + end
 
 
 @pytest.mark.parametrize("label", ["text/html", "text/plain", "application/octet-stream"])

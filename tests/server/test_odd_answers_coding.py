@@ -132,12 +132,14 @@ async def test_a_stream_is_known_by_its_first_bytes(label: str | None, cut: int)
 @pytest.mark.parametrize("label", ["application/json", "text/html"])
 async def test_a_stream_of_a_form_is_known_too(label: str) -> None:
     sent = b'data: {"type":"transcript.text.delta","delta":"Hi"}\n\n'
+    end = b'data: {"type":"transcript.text.done","text":"Hi"}\n\n'
     going_on = asyncio.Event()
 
     async def play(peer: Peer, request: Received) -> None:
         await peer.head(200, label)
         await peer.chunk(sent)
         await going_on.wait()
+        await peer.chunk(end)
         await peer.last_chunk()
 
     async def ask_and_go_on() -> RawResponse:
@@ -147,7 +149,7 @@ async def test_a_stream_of_a_form_is_known_too(label: str) -> None:
     response = await ask_and_go_on()
 
     assert response.headers["content-type"].startswith("text/event-stream")
-    assert response.body == sent
+    assert response.body == sent + end
 
 
 @pytest.mark.parametrize("label", ["text/html", "text/plain", "application/octet-stream", None])

@@ -86,7 +86,7 @@ def decode_speech(body: bytes) -> SpeechRequest:
     request = decode_body(_DECODER, body)
     if not request.input:
         raise missing("input")
-    if request.voice is None:
+    if request.voice in (None, ""):
         raise missing("voice")
     if request.speed is not None:
         check_range("speed", request.speed, _SLOWEST, _FASTEST)

@@ -161,9 +161,11 @@ def _asked(request: web.Request, head: RequestHead, body: bytes) -> _Asked:
     match, context = request[MATCH], request.app[CONTEXT]
     if match.api == "generate_content":
         return _Asked(match.model_id, match.model_id, match.endpoint == STREAM)
+    if match.endpoint == SPEECH:
+        # Speech has no `stream`: some clients send it, and still expect a file of sound.
+        return _Asked(head.model, head.model, streams(body) is not None)
     if match.api != "messages":
-        streams_sound = match.endpoint == SPEECH and streams(body) is not None
-        return _Asked(head.model, head.model, bool(head.stream) or streams_sound)
+        return _Asked(head.model, head.model, bool(head.stream))
     if not head.model:
         raise ProxyError(
             400, "model: Field required", param="model", code="missing_required_parameter"
