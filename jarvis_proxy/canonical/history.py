@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from jarvis_proxy.canonical.chat_request import ChatMessage, ToolCall
 from jarvis_proxy.canonical.json_values import MAX_DEPTH, InvalidJSON, parse, within_depth
-from jarvis_proxy.canonical.validation_errors import invalid, missing
+from jarvis_proxy.canonical.validation_errors import invalid, missing, unknown_value
 
 ID_MARK: Final = "__thought__"
 _NOT_ALNUM: Final = re.compile(r"[^A-Za-z0-9]")
@@ -85,11 +85,8 @@ def read_history(messages: list[ChatMessage]) -> tuple[list[Turn], list[tuple[in
                 else:
                     call.result = (index, message)
             case _:
-                raise invalid(
-                    f"messages[{index}].role",
-                    f"Invalid value: '{message.role[:64]}'. Supported values are: 'system', "
-                    "'assistant', 'user', 'function', 'tool', and 'developer'.",
-                )
+                known = ("system", "assistant", "user", "function", "tool", "developer")
+                raise unknown_value(f"messages[{index}].role", message.role, known)
     return _adopted(turns), system
 
 

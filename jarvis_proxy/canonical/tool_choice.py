@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from jarvis_proxy.canonical.namespaces import NAMESPACE, TOOL_SEARCH
 from jarvis_proxy.canonical.tools import DeclaredTools
-from jarvis_proxy.canonical.validation_errors import invalid, missing, wrong_type
+from jarvis_proxy.canonical.validation_errors import invalid, missing, unknown_value, wrong_type
 
 JsonObject = dict[str, Any]
 Mode = Literal["auto", "none", "required"]
@@ -46,9 +46,7 @@ def read_tool_choice(
     if isinstance(kind, str) and kind.lower() in _MODES:
         return ChosenTools(_MODES[kind.lower()])
     if isinstance(given, str):
-        supported = "'none', 'auto', 'validated', and 'required'"
-        message = f"Invalid value: '{given[:64]}'. Supported values are: {supported}."
-        raise invalid(param, message)
+        raise unknown_value(param, given, ("none", "auto", "validated", "required"))
     if kind == "allowed_tools":
         return _allowed(given, tools, param)
     if kind == NAMESPACE:

@@ -5,6 +5,7 @@ Source: OpenAI's recorded answers to faulty chat requests: codes `invalid_type`,
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final, TypeVar
 
 import msgspec
@@ -28,6 +29,14 @@ _WORDS: Final = {
 def invalid(param: str, message: str, code: str = "invalid_value") -> ProxyError:
     """Return the 400 for an invalid value."""
     return ProxyError(400, message, code=code, param=param)
+
+
+def unknown_value(param: str, value: str, known: Iterable[str]) -> ProxyError:
+    """Return the 400 for a value that is not one of *known*, which the message lists."""
+    *names, last = (f"'{name}'" for name in known)
+    comma = "," if len(names) > 1 else ""
+    supported = f"{', '.join(names)}{comma} and {last}" if names else last
+    return invalid(param, f"Invalid value: '{value[:64]}'. Supported values are: {supported}.")
 
 
 def missing(param: str) -> ProxyError:

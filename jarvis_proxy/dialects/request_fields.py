@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from jarvis_proxy.canonical.bounds import check_values
-from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid
+from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid, unknown_value
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
 
@@ -36,9 +36,7 @@ def check_choice(param: str, value: str | None, known: Collection[str]) -> None:
         ProxyError: 400 `invalid_value`.
     """
     if value is not None and value not in known:
-        names = ", ".join(f"'{name}'" for name in known)
-        message = f"Invalid value: '{value[:64]}'. Supported values are: {names}."
-        raise invalid(param, message)
+        raise unknown_value(param, value, known)
 
 
 def unsuitable_model(model: str, rest: str) -> ProxyError:

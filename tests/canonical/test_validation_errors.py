@@ -12,6 +12,7 @@ from jarvis_proxy.canonical.validation_errors import (
     missing,
     out_of_range,
     required,
+    unknown_value,
     wrong_type,
 )
 from jarvis_proxy.errors import ProxyError
@@ -133,3 +134,14 @@ def test_json_types_are_named_in_words() -> None:
     expected = ["null", "a boolean", "an integer", "a number", "a string", "an array", "an object"]
 
     assert expected == [json_type_name(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [(("a",), "'a'"), (("a", "b"), "'a' and 'b'"), (("a", "b", "c"), "'a', 'b', and 'c'")],
+)
+def test_unknown_value_names_the_known_ones(known: tuple[str, ...], words: str) -> None:
+    error = unknown_value("mode", "x" * 100, known)
+
+    assert error.message == f"Invalid value: '{'x' * 64}'. Supported values are: {words}."
+    assert (error.status, error.code, error.param) == (400, "invalid_value", "mode")

@@ -54,7 +54,7 @@ def test_a_value_that_is_not_known_is_refused_with_those_that_are() -> None:
     check_choice("format", None, ("wav", "pcm"))
     check_choice("format", "wav", ("wav", "pcm"))
     with pytest.raises(
-        ProxyError, match=r"'x{64}'\. Supported values are: 'wav', 'pcm'\."
+        ProxyError, match=r"'x{64}'\. Supported values are: 'wav' and 'pcm'\."
     ) as refused:
         check_choice("format", "x" * 100, ("wav", "pcm"))
 

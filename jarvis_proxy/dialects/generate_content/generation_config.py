@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.json_values import compact
-from jarvis_proxy.canonical.validation_errors import invalid
+from jarvis_proxy.canonical.validation_errors import invalid, unknown_value
 from jarvis_proxy.dialects.generate_content.schemas import from_google, with_small_types
 from jarvis_proxy.dialects.generate_content.types import (
     GenerationConfig,
@@ -90,7 +90,7 @@ def _set_thinking(chat: JsonObject, thinking: ThinkingConfig) -> None:
     if level != _UNSPECIFIED:
         if level not in _LEVELS:
             path = "generationConfig.thinkingConfig.thinkingLevel"
-            raise invalid(path, f"Unknown level in '{path}': {level[:64]}.")
+            raise unknown_value(path, level, _LEVELS)
         chat["reasoning_effort"] = level
     elif budget == 0:
         chat["reasoning_effort"] = "none"

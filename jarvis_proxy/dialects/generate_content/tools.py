@@ -8,7 +8,7 @@ from typing import Final
 
 from jarvis_proxy.canonical.bounds import MAX_TOOLS, check_length
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.canonical.validation_errors import convert, invalid, required
+from jarvis_proxy.canonical.validation_errors import convert, invalid, required, unknown_value
 from jarvis_proxy.dialects.generate_content.schemas import from_google, with_small_types
 from jarvis_proxy.dialects.generate_content.types import (
     CallingConfig,
@@ -102,7 +102,7 @@ def _choice(config: CallingConfig) -> str | JsonObject | None:
         return None
     if mode not in _MODES:
         path = "toolConfig.functionCallingConfig.mode"
-        raise invalid(path, f"Unknown mode in '{path}': {mode[:64]}.")
+        raise unknown_value(path, mode, _MODES)
     word, names = _MODES[mode], config.allowed_function_names or []
     if not names or word == "none":
         return word

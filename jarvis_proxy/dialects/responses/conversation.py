@@ -90,7 +90,11 @@ def with_referred(given: Raw, seal: ConversationSeal) -> bytes | None:
             continue
         room -= len(whole)
         if room < 0:
-            raise invalid("input", "The items are too large.", "array_above_max_length")
+            size = MAX_ITEMS // (1024 * 1024)
+            message = (
+                f"The items that the ids in 'input' carry are larger than {size} MiB together."
+            )
+            raise invalid("input", message, "array_above_max_length")
         items[number] = Raw(whole)
     found = msgspec.json.encode(items)
     check_values(found)

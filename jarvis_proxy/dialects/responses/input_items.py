@@ -16,6 +16,7 @@ from jarvis_proxy.canonical.validation_errors import (
     convert,
     invalid,
     missing,
+    unknown_value,
     wrong_type,
 )
 from jarvis_proxy.dialects.responses.client_tools import (
@@ -238,9 +239,7 @@ class _Reader:
         if item.role is None:
             raise missing(f"{param}.role")
         if item.role not in _ROLES:
-            supported = ", ".join(f"'{role}'" for role in _ROLES)
-            message = f"Invalid value: '{item.role[:64]}'. Supported values are: {supported}."
-            raise invalid(f"{param}.role", message)
+            raise unknown_value(f"{param}.role", item.role, _ROLES)
         content = _content(item.content, f"{param}.content")
         parts, params = _parts(content, f"{param}.content")
         if item.role != "assistant":

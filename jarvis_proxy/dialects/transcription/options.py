@@ -11,7 +11,7 @@ import msgspec
 
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.mime import SNIFF_BYTES, from_name, normalise, sniff
-from jarvis_proxy.canonical.validation_errors import check_range, invalid, missing
+from jarvis_proxy.canonical.validation_errors import check_range, invalid, missing, unknown_value
 from jarvis_proxy.wire.multipart_form import Form, FormPart, is_form, read_form
 
 TRANSCRIPTIONS: Final = "audio/transcriptions"
@@ -133,9 +133,7 @@ def mime_of(form: Form, part: FormPart) -> str:
 
 def _choice(param: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
-        names = ", ".join(f"'{name}'" for name in known)
-        message = f"Invalid value: '{value[:64]}'. Supported values are: {names}."
-        raise invalid(param, message)
+        raise unknown_value(param, value, known)
     return value
 
 

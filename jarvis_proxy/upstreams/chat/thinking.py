@@ -7,7 +7,7 @@ https://api-docs.deepseek.com/guides/thinking_mode (read 2026-11).
 from typing import Any, Final
 
 from jarvis_proxy.canonical.chat_request import ChatRequest
-from jarvis_proxy.canonical.validation_errors import invalid
+from jarvis_proxy.canonical.validation_errors import unknown_value
 from jarvis_proxy.upstreams.chat.target import ChatTarget
 
 _EFFORTS: Final = {
@@ -62,9 +62,7 @@ def _effort(request: ChatRequest) -> str | None:
 
 def _known(param: str, word: str) -> str:
     if word not in _EFFORTS:
-        supported = ", ".join(f"'{effort}'" for effort in _EFFORTS)
-        message = f"Invalid value: '{word[:64]}'. Supported values are: {supported}."
-        raise invalid(param, message)
+        raise unknown_value(param, word, _EFFORTS)
     return _EFFORTS[word]
 
 

@@ -328,10 +328,7 @@ def _no_stream() -> ProxyError:
 
 def _wants_base64(encoding_format: str | None) -> bool:
     if encoding_format not in (None, "float", "base64"):
-        message = (
-            f"Invalid value: '{encoding_format[:64]}'. Supported values are: 'float' and 'base64'."
-        )
-        raise faults.invalid("encoding_format", message)
+        raise faults.unknown_value("encoding_format", encoding_format, ("float", "base64"))
     return encoding_format == "base64"
 
 

@@ -23,6 +23,7 @@ from jarvis_proxy.canonical.validation_errors import (
     invalid,
     missing,
     out_of_range,
+    unknown_value,
 )
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.anthropic.model_traits import ModelTraits, traits_of
@@ -223,10 +224,8 @@ class _Writer:
         if wanted is None or wanted.type == "text":
             return ""
         if wanted.type not in ("json_schema", "json_object"):
-            kind = (wanted.type or "")[:64]
-            supported = "'text', 'json_object', and 'json_schema'"
-            message = f"Invalid value: '{kind}'. Supported values are: {supported}."
-            raise invalid("response_format.type", message)
+            known = ("text", "json_object", "json_schema")
+            raise unknown_value("response_format.type", wanted.type or "", known)
         schema: object = wanted.schema
         if wanted.type == "json_schema":
             if wanted.json_schema is None:

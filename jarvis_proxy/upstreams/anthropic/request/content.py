@@ -25,7 +25,7 @@ from jarvis_proxy.canonical.chat_request import (
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.mime import from_name, is_text
-from jarvis_proxy.canonical.validation_errors import invalid, missing, required
+from jarvis_proxy.canonical.validation_errors import invalid, missing, required, unknown_value
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.json_values import fields_of
 
@@ -40,6 +40,7 @@ _LINKED: Final = ("http://", "https://")
 _MAX_LINKED: Final = 75 * 1024 * 1024
 """Most bytes behind all links of a request; duplicates count."""
 _TTLS: Final = ("5m", "1h")
+_PART_TYPES: Final = ("text", "refusal", "image_url", "file", "search_result")
 
 
 class ContentWriter:
@@ -107,7 +108,7 @@ class ContentWriter:
             case kind if kind in _UNHEARD:
                 return self._unheard(_UNHEARD[kind], param, past=past)
             case _:
-                raise invalid(f"{param}.type", f"Invalid value: '{part.type[:64]}'.")
+                raise unknown_value(f"{param}.type", part.type, _PART_TYPES)
 
     def _unheard(self, noun: str, param: str, *, past: bool) -> list[JsonObject]:
         if not past:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jarvis_proxy.canonical.chat_request import ChatRequest
-from jarvis_proxy.canonical.validation_errors import invalid
+from jarvis_proxy.canonical.validation_errors import unknown_value
 
 JsonObject = dict[str, Any]
 
@@ -81,9 +81,7 @@ def _effort(request: ChatRequest) -> tuple[str | None, str]:
         if word is None:
             continue
         if word not in _EFFORTS:
-            supported = ", ".join(f"'{effort}'" for effort in _EFFORTS)
-            message = f"Invalid value: '{word[:64]}'. Supported values are: {supported}."
-            raise invalid(param, message)
+            raise unknown_value(param, word, _EFFORTS)
         return word, param
     return None, ""
 

@@ -29,7 +29,7 @@ from jarvis_proxy.canonical.chat_request import (
 )
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.canonical.mime import from_name, is_text
-from jarvis_proxy.canonical.validation_errors import invalid, missing, required
+from jarvis_proxy.canonical.validation_errors import invalid, missing, required, unknown_value
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.types import Blob, FileData, MediaResolution, Part
@@ -45,6 +45,16 @@ _REFUSED: Final = frozenset(("image/gif",))
 
 _MAX_LINKED: Final = 75 * 1024 * 1024
 """Most bytes behind all links of a request; duplicates count."""
+_PART_TYPES: Final = (
+    "text",
+    "refusal",
+    "image_url",
+    "video_url",
+    "audio_url",
+    "input_audio",
+    "file",
+    "search_result",
+)
 
 
 class NotTaken(ProxyError):
@@ -154,7 +164,7 @@ class ContentReader:
             case None:
                 raise missing(f"{param}.type")
             case _:
-                raise invalid(f"{param}.type", f"Invalid value: '{part.type[:64]}'.")
+                raise unknown_value(f"{param}.type", part.type, _PART_TYPES)
 
     def _image(self, link: ImageUrl, param: str) -> Part:
         part = self._linked(_Source(link.url, "image/jpeg", "invalid_image_url"), param)
@@ -279,8 +289,7 @@ def texts(content: MessageContent, param: str) -> list[str]:
         if part.type is None:
             raise missing(f"{where}.type")
         if part.type != "text":
-            message = f"Invalid value: '{part.type[:64]}'. Supported values are: 'text'."
-            raise invalid(f"{where}.type", message)
+            raise unknown_value(f"{where}.type", part.type, ("text",))
         found.append(required(part.text, f"{where}.text"))
     return [text for text in found if text]
 

@@ -13,6 +13,7 @@ from jarvis_proxy.canonical.validation_errors import (
     check_range,
     invalid,
     out_of_range,
+    unknown_value,
 )
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.google_options import GoogleOptions
@@ -143,7 +144,7 @@ def set_media(
         level = options.media_resolution.upper().removeprefix("MEDIA_RESOLUTION_")
         param = f"{options.param}.media_resolution"
         if level not in _RESOLUTIONS:
-            raise invalid(param, f"Unknown resolution: '{options.media_resolution[:64]}'.")
+            raise unknown_value(param, options.media_resolution, _RESOLUTIONS)
         if traits.resolution == "none":
             ignored.add_or_reject(param)
         else:

@@ -12,16 +12,20 @@ import msgspec
 
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.canonical.validation_errors import convert, invalid, wrong_type
+from jarvis_proxy.canonical.validation_errors import convert, unknown_value, wrong_type
 from jarvis_proxy.upstreams.gemini.request.types import SafetySetting
 
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
-_CATEGORIES: Final = frozenset(("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT",
-                                "DANGEROUS_CONTENT"))  # fmt: skip
+_CATEGORIES: Final = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
 _RETIRED_CATEGORY: Final = "CIVIC_INTEGRITY"
-_THRESHOLDS: Final = frozenset(("BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH",
-                                "BLOCK_NONE", "OFF"))  # fmt: skip
+_THRESHOLDS: Final = (
+    "BLOCK_LOW_AND_ABOVE",
+    "BLOCK_MEDIUM_AND_ABOVE",
+    "BLOCK_ONLY_HIGH",
+    "BLOCK_NONE",
+    "OFF",
+)
 
 
 class ThinkingOptions(msgspec.Struct):
@@ -101,13 +105,13 @@ def safety_settings(
         category = wish.category.upper().removeprefix("HARM_CATEGORY_")
         threshold = wish.threshold.upper()
         if threshold not in _THRESHOLDS:
-            raise invalid(f"{where}.threshold", f"Unknown threshold: '{wish.threshold[:64]}'.")
+            raise unknown_value(f"{where}.threshold", wish.threshold, _THRESHOLDS)
         if category == _RETIRED_CATEGORY:
             # The category is deprecated; some models answer 400.
             ignored.add_or_reject(where)
             continue
         if category not in _CATEGORIES:
-            raise invalid(f"{where}.category", f"Unknown category: '{wish.category[:64]}'.")
+            raise unknown_value(f"{where}.category", wish.category, _CATEGORIES)
         found[category] = SafetySetting(f"HARM_CATEGORY_{category}", threshold)
     return list(found.values()) or None
 

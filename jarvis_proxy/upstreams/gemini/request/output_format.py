@@ -9,7 +9,7 @@ from typing import Final
 from jarvis_proxy.canonical.chat_request import ChatRequest, ResponseFormat
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.json_values import compact
-from jarvis_proxy.canonical.validation_errors import invalid, missing
+from jarvis_proxy.canonical.validation_errors import invalid, missing, unknown_value
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.google_options import GoogleOptions
 from jarvis_proxy.upstreams.gemini.request.schema.clean import clean_as
@@ -125,11 +125,8 @@ def _schema(
         case None:
             raise missing("response_format.type")
         case _:
-            message = (
-                f"Invalid value: '{wanted.type[:64]}'. "
-                "Supported values are: 'text', 'json_object', and 'json_schema'."
-            )
-            raise invalid("response_format.type", message)
+            known = ("text", "json_object", "json_schema")
+            raise unknown_value("response_format.type", wanted.type, known)
     if not isinstance(given, dict) or not given:
         return None
     schema, relaxed = clean_as(given, form, param=param, work=work)

@@ -8,7 +8,7 @@ from typing import Final
 
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.canonical.validation_errors import invalid
+from jarvis_proxy.canonical.validation_errors import invalid, unknown_value
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.google_options import GoogleOptions, ThinkingOptions
 from jarvis_proxy.upstreams.gemini.request.types import ThinkingConfig
@@ -19,7 +19,7 @@ _SYNONYMS: Final[dict[str, str | None]] = {"disable": "none", "default": None, "
 _BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576}
 # XHIGH is in the SDK's enum, but it is unverified which model accepts it, so it is never sent.
 _LEVELS: Final = {"low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "HIGH", "max": "HIGH"}
-_NATIVE_LEVELS: Final = frozenset(("MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"))
+_NATIVE_LEVELS: Final = ("MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH")
 _LOW_BUDGET: Final = 1024
 _MEDIUM_BUDGET: Final = 8192
 
@@ -90,8 +90,7 @@ def _native(
         raise invalid(f"{param}.thinking_budget", message)
     level = (wish.thinking_level or "").upper().removeprefix("THINKING_LEVEL_")
     if wish.thinking_level is not None and level not in _NATIVE_LEVELS:
-        message = f"Unknown thinking level: '{wish.thinking_level[:64]}'."
-        raise invalid(f"{param}.thinking_level", message)
+        raise unknown_value(f"{param}.thinking_level", wish.thinking_level, _NATIVE_LEVELS)
     config = ThinkingConfig()
     if traits.thinking == "none":
         ignored.add_or_reject(param)
@@ -120,9 +119,7 @@ def _effort(request: ChatRequest) -> str | None:
         if value is None:
             continue
         if value not in _EFFORTS:
-            supported = ", ".join(f"'{effort}'" for effort in _EFFORTS)
-            message = f"Invalid value: '{value[:64]}'. Supported values are: {supported}."
-            raise invalid(param, message)
+            raise unknown_value(param, value, _EFFORTS)
         return value
     off = (request.thinking is not None and request.thinking.type == "disabled") or (
         request.reasoning is not None and request.reasoning.enabled is False

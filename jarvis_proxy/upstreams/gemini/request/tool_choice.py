@@ -10,7 +10,7 @@ from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.function_names import Member
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.namespaces import NAMESPACE, TOOL_SEARCH
-from jarvis_proxy.canonical.validation_errors import invalid, missing, wrong_type
+from jarvis_proxy.canonical.validation_errors import invalid, missing, unknown_value, wrong_type
 from jarvis_proxy.upstreams.gemini.model_traits import ModelTraits
 from jarvis_proxy.upstreams.gemini.request.tools import ToolPlan
 from jarvis_proxy.upstreams.gemini.request.types import FunctionCallingConfig, ToolConfig
@@ -120,9 +120,7 @@ def _read(
     if isinstance(word, str) and word.lower() in _WORDS:
         wish = _Wish(_WORDS[word.lower()])
     elif isinstance(choice, str):
-        supported = "'none', 'auto', 'validated', and 'required'"
-        message = f"Invalid value: '{choice[:64]}'. Supported values are: {supported}."
-        raise invalid(param, message)
+        raise unknown_value(param, choice, ("none", "auto", "validated", "required"))
     elif word == "allowed_tools":
         wish = _allowed(choice, param, plan)
     elif word in _NAMED or (word == TOOL_SEARCH and plan.tool_search):

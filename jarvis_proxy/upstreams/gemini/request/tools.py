@@ -22,6 +22,7 @@ from jarvis_proxy.canonical.validation_errors import (
     convert,
     invalid,
     missing,
+    unknown_value,
     wrong_type,
 )
 from jarvis_proxy.errors import ProxyError
@@ -212,7 +213,7 @@ def _function(tool: dict[str, object], param: str) -> DeclaredTool:
 
 def _unknown(kind: str, param: str) -> ProxyError:
     if kind not in _OPENAIS_OWN:
-        return invalid(f"{param}.type", f"Invalid value: '{kind[:64]}'.")
+        return unknown_value(f"{param}.type", kind, ("function", "custom", *_SERVER_TOOLS))
     message = (
         f"This model cannot run tools of type '{kind}': they are part of OpenAI's own service. "
         "Leave this tool out, declare a function in its place, or choose one of OpenAI's models."
