@@ -123,7 +123,7 @@ async def go(way: Way, script: Script, times: int = 1) -> tuple[list[RawResponse
 
 @on_every_way
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_e_neither_key_nor_prompt_follows_a_redirect(way: Way, status: int) -> None:
+async def test_neither_key_nor_prompt_follows_a_redirect(way: Way, status: int) -> None:
     async def steal(peer: Peer, request: Received) -> None:
         await peer.reply(b"{}")
 
@@ -143,7 +143,7 @@ async def test_e_neither_key_nor_prompt_follows_a_redirect(way: Way, status: int
 
 
 @on_every_way
-async def test_e_only_the_proxys_key_goes_out_and_nothing_of_the_clients(way: Way) -> None:
+async def test_only_the_proxys_key_goes_out_and_nothing_of_the_clients(way: Way) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(completion(), extra=["Set-Cookie: a=b", "Connection: close"])
         peer.close()
@@ -165,7 +165,7 @@ async def test_e_only_the_proxys_key_goes_out_and_nothing_of_the_clients(way: Wa
 
 
 @on_every_way
-async def test_e_a_refusal_is_relayed(way: Way) -> None:
+async def test_a_refusal_is_relayed(way: Way) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.reply(b"busy", 429, "text/plain", ["Retry-After: 7", "Connection: close"])
         peer.close()
@@ -177,7 +177,7 @@ async def test_e_a_refusal_is_relayed(way: Way) -> None:
 
 
 @on_every_way
-async def test_e_an_answer_that_is_cut_is_an_error(way: Way) -> None:
+async def test_an_answer_that_is_cut_is_an_error(way: Way) -> None:
     async def play(peer: Peer, request: Received) -> None:
         await peer.head(length=100)
         await peer.send(b'{"choices":')

@@ -246,9 +246,7 @@ async def test_a_cut_connection_ends_in_a_bare_error(proxy: Proxy, google: Googl
     assert json.loads(response.body.partition(b"\r\n\r\n")[2])["error"]["code"] == 502
 
 
-async def test_a_connection_cut_behind_the_last_frame_harms_nothing(
-    proxy: Proxy, google: Google
-) -> None:
+async def test_reset_after_the_last_frame_is_no_error(proxy: Proxy, google: Google) -> None:
     google.cuts = True
 
     response = await ask(proxy, EVENTS)

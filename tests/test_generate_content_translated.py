@@ -144,7 +144,7 @@ async def test_a_cut_stream_over_chat_ends_in_a_bare_error(service: Service) -> 
     assert json.loads(bare)["error"]["status"] == "UNAVAILABLE"
 
 
-async def test_tokens_are_estimated_and_nobody_is_asked(service: Service) -> None:
+async def test_tokens_are_estimated_without_an_upstream_call(service: Service) -> None:
     response = await service.ask("countTokens", {"contents": "x" * 35})
 
     assert json.loads(response.body) == {"totalTokens": 18}

@@ -229,7 +229,7 @@ async def test_stream_that_lacks_only_its_end_gets_it() -> None:
     assert response.body.startswith(START + TEXT + ENDING)
 
 
-async def test_connection_that_breaks_after_the_answer_harms_nobody() -> None:
+async def test_reset_after_the_answer_is_no_error() -> None:
     got_all = asyncio.Event()
 
     async def play(peer: Peer, request: Received) -> None:
@@ -505,7 +505,7 @@ async def test_client_that_leaves_ends_the_call() -> None:
         await eventually(left.is_set)
 
 
-async def test_key_of_the_proxy_reaches_nobody() -> None:
+async def test_upstream_error_with_a_key_is_redacted() -> None:
     async def leak(peer: Peer, request: Received) -> None:
         text = f"invalid key {request.header('x-api-key')} {KEY}"
         await peer.reply(error("invalid_request_error", text), 400)

@@ -179,7 +179,7 @@ async def test_chat_answer_that_breaks_off_is_raised() -> None:
 
 
 @pytest.mark.parametrize("at", [0, 2])
-async def test_heartbeats_are_borne_before_and_within_the_message(at: int) -> None:
+async def test_sdk_accepts_heartbeats_before_and_within_the_message(at: int) -> None:
     parts = (START, TEXT, ENDING, STOP)
     done = asyncio.Event()
 

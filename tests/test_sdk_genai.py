@@ -255,7 +255,7 @@ async def test_an_error_in_the_stream_is_raised(
 
 
 @MODELS
-async def test_heartbeats_are_borne(model: str) -> None:
+async def test_sdk_accepts_heartbeats(model: str) -> None:
     goes_on = asyncio.Event()
 
     async def play(peer: Peer, request: Received) -> None:

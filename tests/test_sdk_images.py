@@ -148,7 +148,7 @@ async def test_sketches_are_partial_images(scene: Scene) -> None:
     assert scene.google.paths == [f"/v1beta/models/{PRO}:streamGenerateContent?alt=sse"]
 
 
-async def test_sketches_that_nobody_asked_for_are_left_out(scene: Scene) -> None:
+async def test_unrequested_partial_images_are_left_out(scene: Scene) -> None:
     sketch = {**blob(SKETCH, "image/jpeg"), "thought": True}
     scene.google.frames = [drawn(parts=[sketch, blob(PNG, "image/png")])]
     stream = await scene.generate(model=PRO, prompt="An otter", stream=True)

@@ -309,7 +309,7 @@ async def test_stored_state_is_refused_with_what_to_do(scene: Scene) -> None:
     assert scene.gemini.conversations == []
 
 
-async def test_long_silence_is_filled_with_what_every_client_bears() -> None:
+async def test_long_silence_is_filled_with_events_that_every_client_accepts() -> None:
     silent = asyncio.Event()
 
     async def play(peer: Peer, request: Received) -> None:

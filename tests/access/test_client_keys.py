@@ -192,7 +192,7 @@ class Digest:
 
 
 @pytest.mark.parametrize("byte", range(32))
-def test_e_every_byte_of_a_digest_is_compared(byte: int) -> None:
+def test_every_byte_of_a_digest_is_compared(byte: int) -> None:
     digest = bytearray(hashlib.sha256(b"presented").digest())
     digest[byte] ^= 1
     ring = ClientKeys([Digest("nearly", bytes(digest))])
@@ -202,7 +202,7 @@ def test_e_every_byte_of_a_digest_is_compared(byte: int) -> None:
     assert ClientKeys([Digest("exactly", bytes(digest))]).authenticate([b"presented"]) == "exactly"
 
 
-def test_e_a_part_of_a_digest_is_no_key() -> None:
+def test_a_part_of_a_digest_is_no_key() -> None:
     right = hashlib.sha256(KEY.encode()).digest()
     ring = ClientKeys([Digest(f"{length}", right[:length]) for length in range(32)])
 

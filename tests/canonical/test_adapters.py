@@ -28,5 +28,5 @@ def test_each_dialect_reads_a_call_for_a_model() -> None:
         assert parameters(dialect.read) == parameters(Dialect.read)
 
 
-def test_a_model_of_which_nothing_is_known_gives_text_only() -> None:
+def test_unknown_model_answers_in_text_only() -> None:
     assert ModelFeatures() == (False, False)

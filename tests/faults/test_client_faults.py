@@ -64,7 +64,7 @@ async def seen_on_a_socket(fault: Fault, port: int) -> Observed:
 
 
 @pytest.mark.parametrize(("fault", "client"), CASES)
-async def test_client_is_told(fault: Fault, client: ClientKind) -> None:
+async def test_client_sees_the_fault(fault: Fault, client: ClientKind) -> None:
     async with proxy() as (running, upstream), asyncio.timeout(20):
         seen = await seen_by(client, fault, running)
         log = running.logged()
@@ -77,7 +77,7 @@ async def test_client_is_told(fault: Fault, client: ClientKind) -> None:
     assert upstream.received == []
 
 
-async def test_node_is_told() -> None:
+async def test_node_sees_the_fault() -> None:
     if reason := await asyncio.to_thread(node.missing):
         pytest.skip(reason)
     faults = [fault for fault in FAULTS if fault.body is not None]

@@ -22,7 +22,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("row", "surface"), CASES)
-async def test_bug_is_told(row: Inner, surface: Surface) -> None:
+async def test_client_sees_the_bug(row: Inner, surface: Surface) -> None:
     dialect = DIALECTS[surface]
     sight = row.streamed if surface == "chat" else row.whole
     assert sight is not None

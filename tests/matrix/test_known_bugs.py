@@ -264,7 +264,7 @@ def test_a_piece_is_out_before_the_next_one_comes(client: str, upstream: str) ->
     assert b"first half" in translator.feed(data[:start])
 
 
-def test_an_upstream_that_breaks_its_protocol_is_told_in_every_cell() -> None:
+def test_broken_protocol_is_reported_in_every_cell() -> None:
     for client, upstream in CELLS:
         exchange = exchange_for(upstream, call_of(CLIENTS[client], BY_NAME["text"], stream=False))
         assert len(exchange.requests) == 1

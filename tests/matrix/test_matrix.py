@@ -175,7 +175,7 @@ LIMITED = {
 
 
 @in_every_cell
-def test_refusal_before_the_answer_is_told_in_the_clients_form(client: str, upstream: str) -> None:
+def test_refusal_before_the_answer_has_the_clients_form(client: str, upstream: str) -> None:
     call = call_of(CLIENTS[client], BY_NAME["text"], stream=True)
     exchange = exchange_for(upstream, call)
     assert len(exchange.requests) == 1

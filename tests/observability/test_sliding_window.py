@@ -126,7 +126,7 @@ def test_labels_above_the_limit_are_counted_together_until_others_leave() -> Non
         (CallStats(calls=2, priced=1, unpriced=1, cost=7), 7),
     ],
 )
-def test_a_cost_of_which_nothing_is_known_is_none(stats: CallStats, expected: int | None) -> None:
+def test_unknown_cost_is_none(stats: CallStats, expected: int | None) -> None:
     assert stats.known_cost == expected
 
 

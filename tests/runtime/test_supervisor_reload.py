@@ -93,7 +93,9 @@ def test_one_that_dies_meanwhile_is_not_waited_for(stage: Stage) -> None:
         (RuntimeError("canary"), "RuntimeError at"),
     ],
 )
-def test_wrong_settings_are_sent_to_nobody(stage: Stage, error: Exception, received: str) -> None:
+def test_wrong_settings_are_sent_to_no_worker(
+    stage: Stage, error: Exception, received: str
+) -> None:
     def read() -> tuple[Settings, Mapping[str, str]]:
         raise error
 

@@ -1,4 +1,4 @@
-"""Every spelling works: the fifteen rules that clients of many makers taught, each by its number.
+"""What clients of many makers rely on: addresses, keys, answers and streams.
 
 All of it at the socket, against upstreams on loopback that say what Google and OpenAI say.
 """
@@ -27,11 +27,11 @@ from tests.upstreams.gemini.replies import a_frame
 pytestmark = pytest.mark.slow
 
 
-# -- 1: addresses ----------------------------------------------------------------------------
+# -- addresses --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1", "/v1/v1", "/openai/v1", "/api/v1"])
-async def test_rule_01_every_prefix_and_slash_leads_to_the_same_place(prefix: str) -> None:
+async def test_every_prefix_and_slash_leads_to_the_same_place(prefix: str) -> None:
     endpoints = ("chat/completions", "models", "usage", "health")
     async with scene() as here:
         for endpoint in endpoints:
@@ -45,9 +45,7 @@ async def test_rule_01_every_prefix_and_slash_leads_to_the_same_place(prefix: st
     assert {r.path for r in here.openai.received} == {CHAT}
 
 
-async def test_rule_01_an_unknown_path_is_json_that_names_the_nearest_whatever_is_accepted() -> (
-    None
-):
+async def test_an_unknown_path_is_json_that_names_the_nearest_whatever_is_accepted() -> None:
     async with scene() as here:
         headers = {**BEARER, "Accept": "text/html,application/xhtml+xml"}
         response = await here.ask(HELLO, headers, "/v1/chat/completion")
@@ -57,7 +55,7 @@ async def test_rule_01_an_unknown_path_is_json_that_names_the_nearest_whatever_i
     assert "/v1/chat/completions." in str(response.error()["message"])
 
 
-# -- 2: keys ---------------------------------------------------------------------------------
+# -- keys -------------------------------------------------------------------------------------
 
 CARRIERS = {
     "bearer": ({"Authorization": f"Bearer {KEY}"}, ""),
@@ -72,9 +70,7 @@ CARRIERS = {
 
 @pytest.mark.parametrize("carrier", CARRIERS)
 @pytest.mark.parametrize("model", ["gpt-4o", GEMINI])
-async def test_rule_02_a_key_opens_wherever_it_stands_and_goes_no_further(
-    model: str, carrier: str
-) -> None:
+async def test_a_key_opens_wherever_it_stands_and_goes_no_further(model: str, carrier: str) -> None:
     headers, query = CARRIERS[carrier]
     async with scene() as here:
         response = await here.ask(asking(model), headers, CHAT + query)
@@ -92,7 +88,7 @@ async def test_rule_02_a_key_opens_wherever_it_stands_and_goes_no_further(
     assert "route=/v1/chat/completions" in logged
 
 
-async def test_rule_02_the_first_odd_spelling_of_a_key_is_hinted_once() -> None:
+async def test_the_first_odd_spelling_of_a_key_is_hinted_once() -> None:
     other = "other-key-0123456789abcdef"
     keys = f"tester:{KEY},guest:{other}"
     async with scene(PROXY_API_KEYS=keys) as here:
@@ -112,11 +108,11 @@ async def test_rule_02_the_first_odd_spelling_of_a_key_is_hinted_once() -> None:
     assert not any(KEY in line or other in line for line in hints)
 
 
-# -- 3, 4: browsers, monitors ----------------------------------------------------------------
+# -- browsers, monitors -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/models", "/health", "/v1/usage", "/nowhere"])
-async def test_rule_03_a_page_may_ask_and_read_without_a_key_first(path: str) -> None:
+async def test_a_page_may_ask_and_read_without_a_key_first(path: str) -> None:
     asked = "authorization,content-type,x-stainless-arch,x-stainless-retry-count"
     page = {"Origin": "https://page.example"}
     wish = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
@@ -133,7 +129,7 @@ async def test_rule_03_a_page_may_ask_and_read_without_a_key_first(path: str) ->
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/ready", "/v1/models"])
-async def test_rule_04_head_is_get_minus_its_body(path: str) -> None:
+async def test_head_is_get_minus_its_body(path: str) -> None:
     async with scene() as here:
         got = await fetch(here.proxy.port, path, b"", BEARER, "GET")
         async with asyncio.timeout(5):
@@ -152,7 +148,7 @@ async def test_rule_04_head_is_get_minus_its_body(path: str) -> None:
     ("method", "path", "allow"),
     [("GET", CHAT, "POST"), ("HEAD", CHAT, "POST"), ("POST", "/v1/models", "GET, HEAD")],
 )
-async def test_rule_04_other_methods_are_405_with_allow(method: str, path: str, allow: str) -> None:
+async def test_other_methods_are_405_with_allow(method: str, path: str, allow: str) -> None:
     async with scene() as here:
         reader, writer = await asyncio.open_connection("127.0.0.1", here.proxy.port)
         lines = [f"{method} {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {KEY}"]
@@ -164,11 +160,11 @@ async def test_rule_04_other_methods_are_405_with_allow(method: str, path: str, 
     assert f"allow: {allow.lower()}\r\n" in head.lower()
 
 
-# -- 5 to 8: answers -------------------------------------------------------------------------
+# -- answers ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", [GEMINI, "jarvis-echo"])
-async def test_rule_05_a_whole_answer_has_everything_that_clients_read(model: str) -> None:
+async def test_a_whole_answer_has_everything_that_clients_read(model: str) -> None:
     async with scene() as here:
         answer = json.loads((await here.ask(asking(model))).body)
 
@@ -188,7 +184,7 @@ async def test_rule_05_a_whole_answer_has_everything_that_clients_read(model: st
 
 
 @pytest.mark.parametrize("model", [GEMINI, "jarvis-echo"])
-async def test_rule_05_every_chunk_has_them_too_and_a_call_is_whole_from_its_first_delta(
+async def test_every_chunk_has_them_too_and_a_call_is_whole_from_its_first_delta(
     model: str,
 ) -> None:
     async with scene() as here:
@@ -209,9 +205,7 @@ async def test_rule_05_every_chunk_has_them_too_and_a_call_is_whole_from_its_fir
 
 
 @pytest.mark.parametrize(("model", "finish"), [(GEMINI, "tool_calls"), ("jarvis-echo", "stop")])
-async def test_rule_06_a_stream_has_one_finish_and_its_usage_at_the_end(
-    model: str, finish: str
-) -> None:
+async def test_a_stream_has_one_finish_and_its_usage_at_the_end(model: str, finish: str) -> None:
     async with scene() as here:
         chunks = chunks_of(await here.ask(streaming(model)))
 
@@ -231,7 +225,7 @@ async def test_rule_06_a_stream_has_one_finish_and_its_usage_at_the_end(
         ("SOMETHING_NEW", "stop"),
     ],
 )
-async def test_rule_06_only_openais_words_finish(google: str, word: str) -> None:
+async def test_only_openais_words_finish(google: str, word: str) -> None:
     async with scene([a_frame({"text": "Hi"}, finish=google, usage=USAGE)]) as here:
         whole = json.loads((await here.ask(asking(GEMINI))).body)
         chunks = chunks_of(await here.ask(asking(GEMINI, stream=True)))
@@ -252,7 +246,7 @@ KNOWN_KEYS = {
 
 
 @pytest.mark.parametrize("model", [GEMINI, "jarvis-echo"])
-async def test_rule_07_a_delta_says_one_thing_and_nothing_has_keys_that_clients_choke_on(
+async def test_a_delta_says_one_thing_and_nothing_has_keys_that_clients_choke_on(
     model: str,
 ) -> None:
     async with scene() as here:
@@ -274,7 +268,7 @@ async def test_rule_07_a_delta_says_one_thing_and_nothing_has_keys_that_clients_
 
 
 @pytest.mark.parametrize("model", [GEMINI, "jarvis-echo"])
-async def test_rule_08_every_chunk_has_the_same_id(model: str) -> None:
+async def test_every_chunk_has_the_same_id(model: str) -> None:
     async with scene() as here:
         chunks = chunks_of(await here.ask(streaming(model)))
 
@@ -282,7 +276,7 @@ async def test_rule_08_every_chunk_has_the_same_id(model: str) -> None:
     assert len(chunks) > 2
 
 
-async def test_rule_08_a_cut_answer_ends_with_an_error_and_without_done() -> None:
+async def test_a_cut_answer_ends_with_an_error_and_without_done() -> None:
     async with scene(cut=True) as here:
         response = await here.ask(streaming(GEMINI))
 

@@ -1,4 +1,4 @@
-"""What clients rely on, rules 9 to 15: requests, errors, lists and bodies."""
+"""What clients of many makers rely on: requests, errors, lists and bodies."""
 
 import asyncio
 import gzip
@@ -20,7 +20,7 @@ from tests.upstreams.gemini.replies import sse
 pytestmark = pytest.mark.slow
 
 
-# -- 9, 10: requests -------------------------------------------------------------------------
+# -- requests ---------------------------------------------------------------------------------
 
 
 def _user(content: object) -> Json:
@@ -73,7 +73,7 @@ REQUESTS: dict[str, Json] = {
 
 
 @pytest.mark.parametrize("case", REQUESTS)
-async def test_rule_09_what_clients_send_reaches_google_in_a_form_that_it_takes(case: str) -> None:
+async def test_what_clients_send_reaches_google_in_a_form_that_it_takes(case: str) -> None:
     async with scene() as here:
         response = await here.ask(REQUESTS[case])
 
@@ -99,7 +99,7 @@ async def test_rule_09_what_clients_send_reaches_google_in_a_form_that_it_takes(
         assert "sunny" in json.dumps(result["response"])
 
 
-async def test_rule_09_what_google_lacks_is_named_and_too_much_is_clamped() -> None:
+async def test_what_google_lacks_is_named_and_too_much_is_clamped() -> None:
     body = asking(
         GEMINI,
         logit_bias={"1": 5},
@@ -117,7 +117,7 @@ async def test_rule_09_what_google_lacks_is_named_and_too_much_is_clamped() -> N
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_rule_10_a_tiny_limit_with_a_thinking_model_is_an_empty_answer(stream: bool) -> None:
+async def test_a_tiny_limit_with_a_thinking_model_is_an_empty_answer(stream: bool) -> None:
     candidate: Json = {"content": {"role": "model"}, "finishReason": "MAX_TOKENS", "index": 0}
     usage = {"promptTokenCount": 4, "thoughtsTokenCount": 2, "totalTokenCount": 6}
     frame: Json = {"candidates": [candidate], "usageMetadata": usage}
@@ -145,7 +145,7 @@ async def test_rule_10_a_tiny_limit_with_a_thinking_model_is_an_empty_answer(str
         assert (choice["message"]["content"], choice["finish_reason"]) == ("", "length")
 
 
-# -- 11, 12: errors --------------------------------------------------------------------------
+# -- errors -----------------------------------------------------------------------------------
 
 RPC = "type.googleapis.com/google.rpc."
 
@@ -163,7 +163,7 @@ def google_error(code: int, status: str, message: str = "Google's words.", **mor
         (google_error(404, "NOT_FOUND", "models/x is not found"), 404, "model_not_found"),
     ],
 )
-async def test_rule_11_a_final_error_is_not_worth_another_try(
+async def test_a_final_error_is_not_worth_another_try(
     refusal: Json, status: int, code: str
 ) -> None:
     async with scene(refusal=(refusal["error"]["code"], json.dumps(refusal).encode())) as here:
@@ -175,7 +175,7 @@ async def test_rule_11_a_final_error_is_not_worth_another_try(
     assert len(here.gemini.received) == 1
 
 
-async def test_rule_11_googles_delay_is_reported_in_both_headers() -> None:
+async def test_googles_delay_is_reported_in_both_headers() -> None:
     details = [{"@type": f"{RPC}RetryInfo", "retryDelay": "7.25s"}]
     refusal = google_error(429, "RESOURCE_EXHAUSTED", details=details)
     async with scene(refusal=(429, json.dumps(refusal).encode())) as here:
@@ -186,7 +186,7 @@ async def test_rule_11_googles_delay_is_reported_in_both_headers() -> None:
     assert response.headers["retry-after-ms"] == "7250"
 
 
-async def test_rule_11_what_the_proxy_tried_again_the_sdk_shall_not() -> None:
+async def test_what_the_proxy_tried_again_the_sdk_shall_not() -> None:
     refusal = json.dumps(google_error(503, "UNAVAILABLE")).encode()
     async with scene(refusal=(503, refusal)) as here:
         response = await here.ask(asking(GEMINI))
@@ -207,7 +207,7 @@ async def test_rule_11_what_the_proxy_tried_again_the_sdk_shall_not() -> None:
     ],
 )
 @pytest.mark.parametrize("form", ["object", "array"])
-async def test_rule_12_googles_errors_are_openais_in_either_form(
+async def test_googles_errors_are_openais_in_either_form(
     form: str, code: int, google: str, expected: str
 ) -> None:
     refusal: Any = google_error(code, google)
@@ -222,10 +222,10 @@ async def test_rule_12_googles_errors_are_openais_in_either_form(
     assert "Google's words." in str(error["message"])
 
 
-# -- 13, 14: what is asked at the start ------------------------------------------------------
+# -- what is asked at the start ---------------------------------------------------------------
 
 
-async def test_rule_13_models_are_listed_at_once_and_refreshed_later() -> None:
+async def test_models_are_listed_at_once_and_refreshed_later() -> None:
     """As with an upstream that takes its time: Open WebUI waits ten seconds for the list."""
     release = asyncio.Event()
 
@@ -262,7 +262,7 @@ async def test_rule_13_models_are_listed_at_once_and_refreshed_later() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1"])
-async def test_rule_14_nextchats_balance_is_the_keys_budget(prefix: str) -> None:
+async def test_nextchats_balance_is_the_keys_budget(prefix: str) -> None:
     async with scene(KEY_TESTER_BUDGET="3USD/month") as here:
         answers = [
             await fetch(here.proxy.port, f"{prefix}/dashboard/billing/{path}", b"", BEARER, "GET")
@@ -276,13 +276,13 @@ async def test_rule_14_nextchats_balance_is_the_keys_budget(prefix: str) -> None
     assert stranger.status == 401
 
 
-# -- 15: bodies ------------------------------------------------------------------------------
+# -- bodies -----------------------------------------------------------------------------------
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstandard.compress}
 
 
 @pytest.mark.parametrize("name", PACKED)
-async def test_rule_15_packed_bodies_are_taken_and_bombs_are_not(name: str) -> None:
+async def test_packed_bodies_are_taken_and_bombs_are_not(name: str) -> None:
     headers = {**BEARER, "Content-Type": "application/json", "Content-Encoding": name}
     async with scene(MAX_BODY_MB="1") as here:
         body = PACKED[name](json.dumps(asking("gpt-4o")).encode())
@@ -297,7 +297,7 @@ async def test_rule_15_packed_bodies_are_taken_and_bombs_are_not(name: str) -> N
 
 # aiohttp would rather be given a file; here it makes no difference to what arrives.
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
-async def test_rule_15_thirty_two_megabytes_of_pictures_pass_and_more_is_refused_in_json() -> None:
+async def test_thirty_two_megabytes_of_pictures_pass_and_more_is_refused_in_json() -> None:
     picture = {"url": "data:image/png;base64," + "A" * (32 * 1024 * 1024)}
     body = json.dumps(asking("gpt-4o", messages=[_part("image_url", picture)])).encode()
     headers = {**BEARER, "Content-Type": "application/json"}

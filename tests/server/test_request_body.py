@@ -480,7 +480,7 @@ BOMB_MIB = 96
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd"])
-async def test_e_bomb_is_not_inflated_past_the_limit(coding: str) -> None:
+async def test_bomb_is_not_inflated_past_the_limit(coding: str) -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31 if coding == "gzip" else 15)
     body = b"".join(packer.compress(ZEROS) for _ in range(BOMB_MIB)) + packer.flush()
     if coding == "zstd":

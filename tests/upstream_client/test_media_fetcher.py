@@ -212,7 +212,7 @@ async def test_a_refused_connection_gives_the_same_error() -> None:
             assert is_refusal(await fetch(fetcher, f"http://{SITE}:{port}/"))
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
+async def test_untrusted_certificate_is_refused() -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert(SITE).configure_cert(tls)
     dialled: list[str] = []

@@ -231,5 +231,5 @@ def test_code_that_google_ran_is_a_text(given: Any, expected: str) -> None:
     assert messages(user({"text": "a"}), model(given))[1]["content"] == expected
 
 
-def test_a_part_of_a_kind_that_nobody_knows_says_nothing() -> None:
+def test_part_of_unknown_kind_is_empty() -> None:
     assert messages(user({"text": "a"}, {"partMetadata": {"x_y": 1}}))[0]["content"] == "a"

@@ -145,7 +145,7 @@ def test_a_seal_of_anthropics_blocks_is_opened() -> None:
     "block",
     [thinking(""), {"type": "thinking", "thinking": "a"}, thinking("chat.kimi:damaged!")],
 )
-def test_what_nobody_can_use_is_dropped(block: Json) -> None:
+def test_unusable_blocks_are_dropped(block: Json) -> None:
     assert messages(user("a"), model(block, text("b")))[1] == {"role": "assistant", "content": "b"}
 
 

@@ -62,7 +62,7 @@ async def test_the_sdk_reads_the_stream_as_the_whole_answer(name: str) -> None:
     assert whole.usage.input_tokens == 60
 
 
-async def test_the_sdk_bears_heartbeats_also_before_the_message() -> None:
+async def test_sdk_accepts_heartbeats_before_the_message() -> None:
     data = (GOLDEN / "thinking_then_calls.sse").read_bytes()
     beating = PING + data.replace(b"event: ", PING + b"event: ")
 

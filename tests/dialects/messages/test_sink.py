@@ -73,7 +73,7 @@ def test_what_is_no_object_becomes_one(arguments: str, found: str) -> None:
     assert as_object(arguments) == found
 
 
-def test_thinking_that_nobody_signed_leaves_its_block_open() -> None:
+def test_unsigned_thinking_leaves_its_block_open() -> None:
     sink = WrittenSink()
     sink.thought("hm")
     sink.seal(SealedState(ANTHROPIC, '[{"type":"thinking","thinking":"hm"}]'))

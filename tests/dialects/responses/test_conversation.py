@@ -135,7 +135,7 @@ def test_a_client_that_wants_nothing_stored_gets_no_conversation() -> None:
     assert read(seal=None)[1] is None
 
 
-def test_sealed_state_goes_into_the_id_although_nobody_includes_it() -> None:
+def test_sealed_state_goes_into_the_id_without_include() -> None:
     assert read()[0].sealed
     assert not read(store=False)[0].sealed
 

@@ -207,7 +207,7 @@ async def test_there_are_so_many_viewers_and_one_who_leaves_makes_room() -> None
     assert board.viewers == 0
 
 
-async def test_nothing_is_made_while_nobody_looks() -> None:
+async def test_no_snapshot_is_made_without_viewers() -> None:
     async with shown() as (board, live, context):
         async with contextlib.aclosing(board.view(context)) as news:
             await anext(news)

@@ -191,7 +191,7 @@ async def test_a_model_of_another_api_has_no_sessions(model: str) -> None:
     assert found == (426, "websocket_not_served")
 
 
-async def test_a_plain_request_is_told_to_upgrade() -> None:
+async def test_plain_request_gets_426() -> None:
     async with running_proxy() as proxy:
         plain = await fetch(proxy.port, "/v1/realtime?model=x", headers=BEARER, method="GET")
         old = await refusal(proxy.port, "/v1/realtime?model=x", **{"Sec-WebSocket-Version": "8"})

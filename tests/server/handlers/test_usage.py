@@ -293,7 +293,7 @@ async def test_counters_are_stored_and_no_content(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_e_the_tokens_of_each_choice_count(stream: bool) -> None:
+async def test_the_tokens_of_each_choice_count(stream: bool) -> None:
     counts = [(40, 10), (7, 3)]
 
     async def play(peer: Peer, request: Received) -> None:

@@ -265,7 +265,7 @@ def test_stream_is_committed_when_the_upstream_is_slow_and_then_beats(scene: Sce
     assert stream.done == ["commit", "long beat", "long beat"]
 
 
-def test_e_heartbeats_keep_their_interval_however_often_the_clock_looks(scene: Scene) -> None:
+def test_heartbeats_keep_their_interval_however_often_the_clock_looks(scene: Scene) -> None:
     stream = scene.call.client_side = Stream()
     asked(scene)
     beats: list[int] = []
@@ -278,7 +278,7 @@ def test_e_heartbeats_keep_their_interval_however_often_the_clock_looks(scene: S
     assert stream.done[0] == "commit"
 
 
-def test_e_what_is_written_between_moves_the_next_heartbeat(scene: Scene) -> None:
+def test_what_is_written_between_moves_the_next_heartbeat(scene: Scene) -> None:
     stream = scene.call.client_side = Stream(headers_sent=True)
     asked(scene)
     beats: list[int] = []

@@ -130,7 +130,7 @@ async def test_lost_and_broken_sides() -> None:
         assert not end.is_good
 
 
-async def test_both_sides_are_told_though_the_machine_takes_the_time_away(
+async def test_both_sides_get_a_close_code_on_a_busy_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(realtime_session, "_LAST_SECOND", 0.0)

@@ -207,7 +207,7 @@ def test_an_answer_cut_before_its_stop_reason_is_truncated() -> None:
         assert (caught.value.status, caught.value.code) == (502, "upstream_truncated"), at
 
 
-def test_nothing_behind_the_stop_reason_harms_the_answer() -> None:
+def test_events_after_the_stop_reason_are_ignored() -> None:
     reader, answer = new_reader()
     reader.feed(sse(start(), *text(0, "Hi")))
     assert not reader.is_settled

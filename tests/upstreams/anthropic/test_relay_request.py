@@ -77,7 +77,7 @@ def test_thinking_of_another_upstream_is_cut_out(signature: str) -> None:
     assert relayed(data) == json.loads(body(thinking(BARE), REDACTED, TEXT, CALL))
 
 
-def test_a_message_of_which_nothing_is_left_is_dropped() -> None:
+def test_message_without_remaining_blocks_is_dropped() -> None:
     found = relayed(body(thinking(GEMINI)))
     assert [message["role"] for message in found["messages"]] == ["user", "user"]
 

@@ -250,7 +250,7 @@ def test_log_probabilities_and_pictures_behind_a_call_are_left_out() -> None:
     assert [name for name, _ in choice.events] == ["call", "arguments", "finish"]
 
 
-def test_thoughts_that_nobody_asked_for_are_sealed_and_not_shown() -> None:
+def test_unrequested_thoughts_are_sealed_and_not_shown() -> None:
     choice = only_choice(
         chunk({"reasoning_content": "Hm."}),
         chunk({"content": "Hi"}),

@@ -222,7 +222,7 @@ def test_broken_event_is_an_error_until_the_answer_is_there() -> None:
     assert done.choices[0].events[-1] == ("finish", "stop")
 
 
-def test_error_behind_the_last_finish_reason_harms_nothing() -> None:
+def test_error_after_the_last_finish_reason_is_ignored() -> None:
     _, answer = read(sse([chunk({"content": "Hi"}, "stop"), {"error": {"message": "Late."}}]))
 
     assert answer.choices[0].events[-1] == ("finish", "stop")

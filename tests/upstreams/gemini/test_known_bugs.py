@@ -1,7 +1,4 @@
-"""What went wrong in other gateways on the way back from Gemini, once each.
-
-Numbers are the rows of the specification's table of known bugs; rows about requests are elsewhere.
-"""
+"""Bugs known from other gateways in answers of Gemini, one test each."""
 
 import json
 import re
@@ -49,13 +46,13 @@ def usage_of(data: bytes) -> JSON:
     return usage
 
 
-def test_row_01_parallel_calls_in_a_stream_count_on_over_all_frames() -> None:
+def test_parallel_calls_in_a_stream_count_on_over_all_frames() -> None:
     data = stream(sse(a_frame(a_function_call("f")), a_frame(a_function_call("g")), END))
 
     assert [call["index"] for call in calls_of(data)] == [0, 1]
 
 
-def test_row_02_two_calls_of_one_function_stay_two() -> None:
+def test_two_calls_of_one_function_stay_two() -> None:
     one, other = a_function_call("f", {"a": 1}), a_function_call("f", {"a": 1})
 
     streamed = calls_of(stream(sse(a_frame(one), a_frame(other), END)))
@@ -66,13 +63,13 @@ def test_row_02_two_calls_of_one_function_stay_two() -> None:
         assert calls[0]["id"] != calls[1]["id"]
 
 
-def test_row_03_a_stop_in_a_later_empty_frame_finishes_as_tool_calls() -> None:
+def test_a_stop_in_a_later_empty_frame_finishes_as_tool_calls() -> None:
     (finish,) = finishes_of(stream(sse(a_frame(a_function_call("f")), END)))
 
     assert finish["finish_reason"] == "tool_calls"
 
 
-def test_row_04_a_finish_reason_in_each_frame_is_sent_once_and_last() -> None:
+def test_a_finish_reason_in_each_frame_is_sent_once_and_last() -> None:
     frames = [a_frame({"text": t}, finish="STOP") for t in "abc"]
     frames += [a_frame(a_function_call("f"), finish="STOP")]
 
@@ -85,7 +82,7 @@ def test_row_04_a_finish_reason_in_each_frame_is_sent_once_and_last() -> None:
 @pytest.mark.parametrize(
     "candidate", [{}, {"content": {}}, {"content": {"role": "model"}}, {"content": {"parts": []}}]
 )
-def test_row_05_max_tokens_without_parts_is_an_empty_choice(candidate: JSON) -> None:
+def test_max_tokens_without_parts_is_an_empty_choice(candidate: JSON) -> None:
     frame = {"candidates": [{**candidate, "finishReason": "MAX_TOKENS"}]}
 
     (choice,) = whole(frame)["choices"]
@@ -95,7 +92,7 @@ def test_row_05_max_tokens_without_parts_is_an_empty_choice(candidate: JSON) -> 
     assert (streamed["message"]["content"], streamed["finish_reason"]) == ("", "length")
 
 
-def test_row_06_content_without_parts_is_tolerated_in_any_frame() -> None:
+def test_content_without_parts_is_tolerated_in_any_frame() -> None:
     bare: JSON = {"candidates": [{"content": {}}]}
 
     data = stream(sse(bare, a_frame({"text": "a"}), bare, END))
@@ -103,7 +100,7 @@ def test_row_06_content_without_parts_is_tolerated_in_any_frame() -> None:
     assert accumulate(chunks_of(data))[0]["message"]["content"] == "a"
 
 
-def test_row_07_a_thought_without_text_is_ignored() -> None:
+def test_a_thought_without_text_is_ignored() -> None:
     frame = a_frame(
         {"thought": True}, {"thought": True, "text": None}, {"text": "a"}, finish="STOP"
     )
@@ -112,7 +109,7 @@ def test_row_07_a_thought_without_text_is_ignored() -> None:
     assert len(deltas_of(stream(sse(frame)))) == 3
 
 
-def test_row_08_thoughts_do_not_mix_into_the_content() -> None:
+def test_thoughts_do_not_mix_into_the_content() -> None:
     frame = a_frame({"text": "hm", "thought": True}, {"text": "a"}, finish="STOP")
 
     message = whole(frame)["choices"][0]["message"]
@@ -120,7 +117,7 @@ def test_row_08_thoughts_do_not_mix_into_the_content() -> None:
     assert (message["content"], message["reasoning_content"]) == ("a", "hm")
 
 
-def test_row_09_reasoning_comes_with_tools_in_a_stream_too() -> None:
+def test_reasoning_comes_with_tools_in_a_stream_too() -> None:
     frames = [a_frame({"text": "hm", "thought": True}), a_frame(a_function_call("f")), END]
 
     message = accumulate(chunks_of(stream(sse(*frames))))[0]["message"]
@@ -129,7 +126,7 @@ def test_row_09_reasoning_comes_with_tools_in_a_stream_too() -> None:
     assert len(message["tool_calls"]) == 1
 
 
-def test_row_10_completion_tokens_of_a_stream_are_the_last_frames() -> None:
+def test_completion_tokens_of_a_stream_are_the_last_frames() -> None:
     frames = [
         a_frame({"text": "a"}, usage={"promptTokenCount": 5, "totalTokenCount": 5}),
         a_frame({"text": "b"}, finish="STOP", usage=a_usage(5, 9)),
@@ -138,7 +135,7 @@ def test_row_10_completion_tokens_of_a_stream_are_the_last_frames() -> None:
     assert usage_of(stream(sse(*frames), ASKED))["completion_tokens"] == 9
 
 
-def test_row_11_cached_tokens_stay_in_the_prompt_and_thoughts_in_the_completion() -> None:
+def test_cached_tokens_stay_in_the_prompt_and_thoughts_in_the_completion() -> None:
     frame = a_frame(
         {"text": "a"}, finish="STOP", usage=a_usage(100, 5, 20, cachedContentTokenCount=80)
     )
@@ -148,7 +145,7 @@ def test_row_11_cached_tokens_stay_in_the_prompt_and_thoughts_in_the_completion(
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (100, 25)
 
 
-def test_row_12_thoughts_are_counted_as_completion() -> None:
+def test_thoughts_are_counted_as_completion() -> None:
     """Google's own OpenAI layer says 12 of 109 here: 35 in, 12 out, and 62 nowhere."""
     usage = whole(a_frame({"text": "a"}, finish="STOP", usage=a_usage(35, 12, 62)))["usage"]
 
@@ -156,7 +153,7 @@ def test_row_12_thoughts_are_counted_as_completion() -> None:
     assert usage["completion_tokens_details"]["reasoning_tokens"] == 62
 
 
-def test_row_13_cached_tokens_are_a_detail_and_nothing_else() -> None:
+def test_cached_tokens_are_a_detail_and_nothing_else() -> None:
     frame = a_frame({"text": "a"}, finish="STOP", usage=a_usage(100, 5, cachedContentTokenCount=80))
 
     usage = whole(frame)["usage"]
@@ -165,7 +162,7 @@ def test_row_13_cached_tokens_are_a_detail_and_nothing_else() -> None:
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"] == 105
 
 
-def test_row_14_a_usage_chunk_comes_only_when_asked_for_and_without_choices() -> None:
+def test_a_usage_chunk_comes_only_when_asked_for_and_without_choices() -> None:
     frames = sse(a_frame({"text": "a"}, finish="STOP", usage=a_usage(1, 1)))
 
     asked, silent = chunks_of(stream(frames, ASKED)), chunks_of(stream(frames))
@@ -174,7 +171,7 @@ def test_row_14_a_usage_chunk_comes_only_when_asked_for_and_without_choices() ->
     assert all(chunk["choices"] for chunk in silent)
 
 
-def test_row_15_usage_of_frames_is_replaced_and_neither_added_nor_the_greatest() -> None:
+def test_usage_of_frames_is_replaced_and_neither_added_nor_the_greatest() -> None:
     counts = [(169, 3), (79, 4), (79, 9)]
     frames = [a_frame({"text": "a"}, usage=a_usage(*count)) for count in counts]
 
@@ -183,7 +180,7 @@ def test_row_15_usage_of_frames_is_replaced_and_neither_added_nor_the_greatest()
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (79, 9)
 
 
-def test_row_16_nothing_is_put_between_texts_and_a_lone_line_end_is_kept() -> None:
+def test_nothing_is_put_between_texts_and_a_lone_line_end_is_kept() -> None:
     parts = [{"text": "a"}, {"text": "\n"}, {"text": "b"}]
 
     at_once = whole(a_frame(*parts, finish="STOP"))["choices"][0]["message"]["content"]
@@ -192,7 +189,7 @@ def test_row_16_nothing_is_put_between_texts_and_a_lone_line_end_is_kept() -> No
     assert at_once == streamed["message"]["content"] == "a\nb"
 
 
-def test_row_39_a_signature_survives_a_client_that_keeps_only_the_id() -> None:
+def test_a_signature_survives_a_client_that_keeps_only_the_id() -> None:
     store = MemorySignatureStore()
     signed = {**a_function_call("f", id="n1"), "thoughtSignature": "sig"}
 
@@ -207,7 +204,7 @@ def test_row_39_a_signature_survives_a_client_that_keeps_only_the_id() -> None:
     assert "extra_content" not in sibling
 
 
-def test_row_40_a_signature_on_an_empty_last_part_has_a_place_of_its_own() -> None:
+def test_a_signature_on_an_empty_last_part_has_a_place_of_its_own() -> None:
     frames = [a_frame({"text": "a"}), a_frame({"text": "", "thoughtSignature": "s"}, finish="STOP")]
 
     deltas = deltas_of(stream(sse(*frames)))
@@ -216,7 +213,7 @@ def test_row_40_a_signature_on_an_empty_last_part_has_a_place_of_its_own() -> No
     assert deltas[-1] == {"extra_content": {"google": {"thought_signature": "s"}}}
 
 
-def test_row_41_a_signature_that_is_refused_is_replaced_once() -> None:
+def test_a_signature_that_is_refused_is_replaced_once() -> None:
     built: list[RequestFallbacks] = []
 
     def build(fallbacks: RequestFallbacks) -> TranslatedRequest:
@@ -234,7 +231,7 @@ def test_row_41_a_signature_that_is_refused_is_replaced_once() -> None:
     assert refused(again, 400, refusal).code == "invalid_thought_signature"
 
 
-def test_row_42_a_stop_with_zero_parts_is_an_empty_answer() -> None:
+def test_a_stop_with_zero_parts_is_an_empty_answer() -> None:
     frame = {"candidates": [{"content": {"role": "model"}, "finishReason": "STOP"}]}
 
     (choice,) = whole(frame)["choices"]
@@ -243,7 +240,7 @@ def test_row_42_a_stop_with_zero_parts_is_an_empty_answer() -> None:
     assert deltas_of(stream(sse(frame))) == [{"role": "assistant", "content": ""}, {}]
 
 
-def test_row_43_events_may_be_split_over_any_reads() -> None:
+def test_events_may_be_split_over_any_reads() -> None:
     data = sse(a_frame({"text": "äöü" * 50}), a_frame(a_function_call("f", {"a": "b"})), END)
     expected, _ = stream_outcome(an_exchange(stream=True), [data])
 
@@ -252,14 +249,14 @@ def test_row_43_events_may_be_split_over_any_reads() -> None:
         assert stream_outcome(an_exchange(stream=True), pieces) == (expected, None)
 
 
-def test_row_44_a_finish_message_is_shown() -> None:
+def test_a_finish_message_is_shown() -> None:
     frame = a_frame(finish="SAFETY", finishMessage="Violates a policy.")
 
     assert whole(frame)["choices"][0]["finish_message"] == "Violates a policy."
     assert finishes_of(stream(sse(frame)))[0]["finish_message"] == "Violates a policy."
 
 
-def test_row_45_a_per_minute_limit_is_no_daily_quota_and_has_its_wait() -> None:
+def test_a_per_minute_limit_is_no_daily_quota_and_has_its_wait() -> None:
     details = [
         {"violations": [{"quotaId": "GenerateContentInputTokensPerModelPerDay-FreeTier"}]},
         {"retryDelay": "36s"},
@@ -273,7 +270,7 @@ def test_row_45_a_per_minute_limit_is_no_daily_quota_and_has_its_wait() -> None:
     assert error.should_retry is None
 
 
-def test_row_48_only_openais_five_words_in_lower_case_come_out() -> None:
+def test_only_openais_five_words_in_lower_case_come_out() -> None:
     for native in ("STOP", "FAKE_NEW_FINISH_REASON", "IMAGE_OTHER", "finish"):
         (finish,) = finishes_of(stream(sse(a_frame({"text": "a"}, finish=native))))
         assert finish["finish_reason"] == "stop"
@@ -292,7 +289,7 @@ def test_row_48_only_openais_five_words_in_lower_case_come_out() -> None:
         (504, "timeout"),
     ],
 )
-def test_row_49_errors_keep_their_status_and_have_a_code(status: int, code: str) -> None:
+def test_errors_keep_their_status_and_have_a_code(status: int, code: str) -> None:
     body = json.dumps({"error": {"code": status, "message": "about the model"}}).encode()
 
     error = refused(an_exchange(), status, body)
@@ -300,7 +297,7 @@ def test_row_49_errors_keep_their_status_and_have_a_code(status: int, code: str)
     assert (error.status, error.code) == (status, code)
 
 
-def test_row_50_the_usage_chunk_and_the_finish_chunk_have_their_shape() -> None:
+def test_the_usage_chunk_and_the_finish_chunk_have_their_shape() -> None:
     *_, finish, usage = chunks_of(stream(sse(a_frame({"text": "a"}, finish="STOP")), ASKED))
 
     assert finish["choices"][0]["delta"] == {}
@@ -308,7 +305,7 @@ def test_row_50_the_usage_chunk_and_the_finish_chunk_have_their_shape() -> None:
     assert usage["object"] == "chat.completion.chunk"
 
 
-def test_row_50_a_malformed_call_is_no_content_filter() -> None:
+def test_a_malformed_call_is_no_content_filter() -> None:
     broken = a_frame(finish="MALFORMED_FUNCTION_CALL")
 
     error = stream_error(sse(broken))
@@ -318,7 +315,7 @@ def test_row_50_a_malformed_call_is_no_content_filter() -> None:
     assert error.code == late.code == "upstream_malformed_response"
 
 
-def test_row_51_candidates_do_not_leak_into_each_other() -> None:
+def test_candidates_do_not_leak_into_each_other() -> None:
     first: JSON = {"content": {"parts": [a_function_call("f"), {"text": "hm", "thought": True}]}}
     second: JSON = {"index": 1, "content": {"parts": [{"text": "b"}]}}
     ends = [{"index": index, "finishReason": "STOP"} for index in (0, 1)]
@@ -335,8 +332,8 @@ def test_row_51_candidates_do_not_leak_into_each_other() -> None:
         assert choices[1]["message"]["content"] == "b"
 
 
-def test_row_52_calls_in_frames_of_their_own_and_an_empty_last_frame() -> None:
-    """As rows 1 and 3, in the frames of the test vector: see golden/parallel_tool_calls."""
+def test_calls_in_frames_of_their_own_and_an_empty_last_frame() -> None:
+    """The frames of golden/parallel_tool_calls, one call in each."""
     frames = [a_frame(a_function_call("f", {"a": 1})), a_frame(a_function_call("f", {"a": 2})), END]
 
     data = stream(sse(*frames))

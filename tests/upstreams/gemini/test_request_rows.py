@@ -1,8 +1,4 @@
-"""Faults known from other gateways, and what clients need, each shown on a whole request.
-
-The numbers are those of the table of peers' bugs in the mapping specification; rows about answers
-and streams are tested with those.
-"""
+"""Bugs known from other gateways, and what clients need, each shown in a whole request."""
 
 import json
 from typing import Any
@@ -68,19 +64,19 @@ def signatures(built: list[dict[str, Any]]) -> list[str | None]:
 
 
 @pytest.mark.parametrize("empty", ["", None, []])
-def test_row_06_empty_assistant_text_leaves_no_turn_behind(empty: Any) -> None:
+def test_empty_assistant_text_leaves_no_turn_behind(empty: Any) -> None:
     assert contents(user("a"), said(empty), user("b")) == [
         {"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}
     ]
 
 
-def test_row_17_texts_are_not_joined() -> None:
+def test_texts_are_not_joined() -> None:
     two = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
 
     assert contents(user(two))[0]["parts"] == [{"text": "a"}, {"text": "b"}]
 
 
-def test_row_17_every_system_and_developer_message_counts() -> None:
+def test_every_system_and_developer_message_counts() -> None:
     body = body_for(
         {
             "messages": [
@@ -95,37 +91,37 @@ def test_row_17_every_system_and_developer_message_counts() -> None:
     assert body["systemInstruction"]["parts"] == [{"text": t} for t in ("one", "two", "three")]
 
 
-def test_row_17_a_result_that_is_no_json_is_fine() -> None:
+def test_a_result_that_is_no_json_is_fine() -> None:
     assert response_of("22 degrees, sunny") == {"output": "22 degrees, sunny"}
 
 
-def test_row_17_text_with_tool_calls_is_kept() -> None:
+def test_text_with_tool_calls_is_kept() -> None:
     parts = contents(user(), called("a", content="One moment."), result("a"))[1]["parts"]
 
     assert [next(iter(part)) for part in parts] == ["text", "functionCall"]
 
 
 @pytest.mark.parametrize("param", ["presence_penalty", "frequency_penalty"])
-def test_row_18_penalties_are_dropped_and_named(param: str) -> None:
+def test_penalties_are_dropped_and_named(param: str) -> None:
     plan = plan_for(asking(**{param: 0.7}), OLD)
 
     assert (b"enalty" in plan.body, plan.ignored) == (False, (param,))
 
 
-def test_row_19_several_choices_are_several_calls() -> None:
+def test_several_choices_are_several_calls() -> None:
     plan = plan_for(asking(n=3))
 
     assert (plan.choice_count, b"candidateCount" in plan.body) == (3, False)
 
 
-def test_row_20_parallel_results_stand_in_one_content_in_the_order_of_the_calls() -> None:
+def test_parallel_results_stand_in_one_content_in_the_order_of_the_calls() -> None:
     built = contents(user(), called("a", "b", "c"), result("c"), result("a"), result("b"))
 
     assert roles(built) == ["user", "model", "user"]
     assert [part["functionResponse"]["id"] for part in built[2]["parts"]] == ["a", "b", "c"]
 
 
-def test_row_21_a_call_that_the_user_cancelled_gets_an_error_for_a_result() -> None:
+def test_a_call_that_the_user_cancelled_gets_an_error_for_a_result() -> None:
     plan = plan_for({"messages": [user(), called("a"), user("stop")]})
     parts = json.loads(plan.body)["contents"][2]["parts"]
 
@@ -137,14 +133,14 @@ def test_row_21_a_call_that_the_user_cancelled_gets_an_error_for_a_result() -> N
 
 
 @pytest.mark.parametrize("extra", [{}, {"name": ""}, {"name": "made_up"}, {"name": None}], ids=str)
-def test_row_22_a_result_has_the_name_of_its_call(extra: dict[str, Any]) -> None:
+def test_a_result_has_the_name_of_its_call(extra: dict[str, Any]) -> None:
     built = contents(user(), called("a", name="get_weather"), result("a", **extra))
 
     assert built[2]["parts"][0]["functionResponse"]["name"] == "get_weather"
 
 
 @pytest.mark.parametrize("model", [NEWEST, "gemini-3-flash-preview", OLD, "gemini-2.0-flash"])
-def test_row_23_call_and_result_have_the_same_id(model: str) -> None:
+def test_call_and_result_have_the_same_id(model: str) -> None:
     store = {"call_1": StoredSignature(None, "n1")}
     built = contents(
         user(), called("call_1", "x"), result("x"), result("call_1"), model=model, store=store
@@ -155,16 +151,16 @@ def test_row_23_call_and_result_have_the_same_id(model: str) -> None:
     assert ids == ([None, None] if "-2." in model else ["n1", "x"])
 
 
-def test_row_24_an_array_for_a_result_is_wrapped() -> None:
+def test_an_array_for_a_result_is_wrapped() -> None:
     assert response_of('[{"a": 1}]') == {"output": [{"a": 1}]}
 
 
 @pytest.mark.parametrize("text", ['{"$ref": "#/a"}', '{"a": [{"b": {"$ref": "x"}}]}'])
-def test_row_25_a_result_with_a_ref_inside_is_text(text: str) -> None:
+def test_a_result_with_a_ref_inside_is_text(text: str) -> None:
     assert response_of(text) == {"output": text}
 
 
-def test_row_26_pictures_stand_inside_the_response_from_generation_three_on() -> None:
+def test_pictures_stand_inside_the_response_from_generation_three_on() -> None:
     response = contents(user(), called("a"), result("a", [PICTURE]))[2]["parts"][0]
 
     assert response["functionResponse"]["parts"] == [BLOB]
@@ -172,7 +168,7 @@ def test_row_26_pictures_stand_inside_the_response_from_generation_three_on() ->
     assert "$ref" not in json.dumps(response)
 
 
-def test_row_26_pictures_follow_the_response_before() -> None:
+def test_pictures_follow_the_response_before() -> None:
     parts = contents(user(), called("a"), result("a", [PICTURE]), model=OLD)[2]["parts"]
 
     assert [next(iter(part)) for part in parts] == ["functionResponse", "text", "inlineData"]
@@ -189,24 +185,24 @@ def test_row_26_pictures_follow_the_response_before() -> None:
     ],
     ids=str,
 )
-def test_row_27_schemas_hold_only_what_google_knows(schema: Any, sent: Any) -> None:
+def test_schemas_hold_only_what_google_knows(schema: Any, sent: Any) -> None:
     assert sent == prop(schema)
 
 
-def test_row_28_integer_enums_are_kept() -> None:
+def test_integer_enums_are_kept() -> None:
     assert prop({"type": "integer", "enum": [1, 2, 3]}) == {"type": "integer", "enum": [1, 2, 3]}
 
 
 @pytest.mark.parametrize("schema", [None, {}, {"type": "object", "properties": {}}])
-def test_row_29_empty_properties_are_no_parameters(schema: Any) -> None:
+def test_empty_properties_are_no_parameters(schema: Any) -> None:
     assert parameters(schema) is None
 
 
-def test_row_30_a_list_of_types_is_a_choice() -> None:
+def test_a_list_of_types_is_a_choice() -> None:
     assert prop({"type": ["string", "null"]}) == {"anyOf": [{"type": "string"}, {"type": "null"}]}
 
 
-def test_row_31_a_schema_of_too_many_states_is_relaxed_for_the_second_try() -> None:
+def test_a_schema_of_too_many_states_is_relaxed_for_the_second_try() -> None:
     bounded = {"type": "array", "items": {"type": "string", "format": "date"}, "maxItems": 900}
     schema = {"type": "object", "properties": {"p": bounded}}
     relaxed = parameters(schema, fallbacks=RequestFallbacks(schemas=SchemaForm(limits=False)))
@@ -218,7 +214,7 @@ def test_row_31_a_schema_of_too_many_states_is_relaxed_for_the_second_try() -> N
     }
 
 
-def test_row_32_definitions_are_kept_not_inlined() -> None:
+def test_definitions_are_kept_not_inlined() -> None:
     """Each level refers twice to the next: inlined, 40 levels would be 2**40 schemas."""
     definitions: dict[str, Any] = {"L40": {"type": "string"}}
     for level in range(40):
@@ -236,7 +232,7 @@ def prop_with_definitions(definitions: dict[str, Any]) -> Any:
     )
 
 
-def test_row_33_json_with_tools_is_words_on_older_models() -> None:
+def test_json_with_tools_is_words_on_older_models() -> None:
     asked = asking(tools=[function()], response_format={"type": "json_object"})
     old, new = plan_for(asked, OLD), plan_for(asked)
 
@@ -245,7 +241,7 @@ def test_row_33_json_with_tools_is_words_on_older_models() -> None:
     assert (b"responseMimeType" in new.body, new.ignored) == (True, ())
 
 
-def test_row_34_search_with_functions_needs_a_flag_or_goes() -> None:
+def test_search_with_functions_needs_a_flag_or_goes() -> None:
     asked = asking(tools=[function()], web_search_options={})
     new, old = body_for(asked), plan_for(asked, OLD)
 
@@ -266,16 +262,14 @@ def test_row_34_search_with_functions_needs_a_flag_or_goes() -> None:
         ("gemini-flash-latest", "user"),
     ],
 )
-def test_row_35_a_conversation_ends_with_the_model_only_where_that_is_taken(
-    model: str, last: str
-) -> None:
+def test_a_conversation_ends_with_the_model_only_where_that_is_taken(model: str, last: str) -> None:
     assert roles(contents(user(), said("Once upon"), model=model))[-1] == last
 
 
 @pytest.mark.parametrize(
     "model", ["gemini-3.7-flash", "gemini-3.8-flash", "gemini-3.1-pro-preview"]
 )
-def test_row_36_minimal_is_low_where_minimal_is_refused(model: str) -> None:
+def test_minimal_is_low_where_minimal_is_refused(model: str) -> None:
     body = body_for(asking(reasoning_effort="minimal"), model)
 
     assert body["generationConfig"]["thinkingConfig"]["thinkingLevel"] == "LOW"
@@ -284,7 +278,7 @@ def test_row_36_minimal_is_low_where_minimal_is_refused(model: str) -> None:
 @pytest.mark.parametrize(
     "model", ["gemini-pro-latest", "gemini-flash-latest", "gemini-4-carbon", "gemini-5-x"]
 )
-def test_row_37_moving_and_new_names_have_the_newest_features(model: str) -> None:
+def test_moving_and_new_names_have_the_newest_features(model: str) -> None:
     asked = {
         "messages": [user(), called("a"), result("a", [PICTURE])],
         "tools": [function()],
@@ -299,7 +293,7 @@ def test_row_37_moving_and_new_names_have_the_newest_features(model: str) -> Non
     assert body["generationConfig"]["thinkingConfig"]["thinkingLevel"] == "LOW"
 
 
-def test_row_38_a_signature_in_an_id_is_read_and_the_id_goes_without_it() -> None:
+def test_a_signature_in_an_id_is_read_and_the_id_goes_without_it() -> None:
     call_id = f"call_1__thought__{REAL}"
     built = contents(user(), called(call_id), result(call_id))
 
@@ -308,14 +302,14 @@ def test_row_38_a_signature_in_an_id_is_read_and_the_id_goes_without_it() -> Non
     assert built[2]["parts"][0]["functionResponse"]["id"] == "call_1"
 
 
-def test_row_38_an_id_that_a_client_cleaned_and_cut_still_pairs() -> None:
+def test_an_id_that_a_client_cleaned_and_cut_still_pairs() -> None:
     cut = "call_ab12__ts__0123456789"[:20].replace("_", "")
     built = contents(user(), called(cut), result(cut))
 
     assert built[1]["parts"][0]["functionCall"]["id"] == cut
 
 
-def test_row_39_a_signature_that_the_client_dropped_comes_from_the_vault() -> None:
+def test_a_signature_that_the_client_dropped_comes_from_the_vault() -> None:
     store = {"call_1": StoredSignature(REAL, None), "call_2": StoredSignature(None, None)}
     plan = plan_for(
         {"messages": [user(), called("call_1", "call_2"), result("call_1"), result("call_2")]},
@@ -326,7 +320,7 @@ def test_row_39_a_signature_that_the_client_dropped_comes_from_the_vault() -> No
     assert plan.signature_sources == {"store": 1}
 
 
-def test_row_40_a_message_s_signature_stays_on_its_text_and_off_its_calls() -> None:
+def test_a_message_s_signature_stays_on_its_text_and_off_its_calls() -> None:
     signed = {"google": {"thought_signature": REAL}}
     built = contents(user(), called("a", content="Look:", extra_content=signed), result("a"))
 
@@ -334,7 +328,7 @@ def test_row_40_a_message_s_signature_stays_on_its_text_and_off_its_calls() -> N
     assert signatures(built) == [PLACEHOLDER]
 
 
-def test_row_40_a_message_s_signature_without_a_text_is_not_sent() -> None:
+def test_a_message_s_signature_without_a_text_is_not_sent() -> None:
     signed = {"extra_content": {"google": {"thought_signature": REAL}}}
 
     assert REAL not in json.dumps(contents(user("a"), said("", **signed), user("b")))
@@ -343,20 +337,20 @@ def test_row_40_a_message_s_signature_without_a_text_is_not_sent() -> None:
 @pytest.mark.parametrize(
     "call_id", ["msg_0123456789abcdef", "fc_1", "toolu_01A09q90qw90lq917835lq9"]
 )
-def test_row_41_ids_of_other_providers_are_no_signatures(call_id: str) -> None:
+def test_ids_of_other_providers_are_no_signatures(call_id: str) -> None:
     built = contents(user(), called(call_id), result(call_id))
 
     assert signatures(built) == [PLACEHOLDER]
 
 
-def test_row_41_a_refused_signature_is_replaced_on_the_second_try() -> None:
+def test_a_refused_signature_is_replaced_on_the_second_try() -> None:
     messages = [user(), called(f"call_1__thought__{REAL}"), result(f"call_1__thought__{REAL}")]
     built = contents(*messages, fallbacks=RequestFallbacks(sentinel_signatures=True))
 
     assert signatures(built) == [PLACEHOLDER]
 
 
-def test_row_42_placeholders_never_replace_what_is_known_nor_reach_siblings() -> None:
+def test_placeholders_never_replace_what_is_known_nor_reach_siblings() -> None:
     call = called("call_1", "call_2")
     for one in call["tool_calls"]:
         one["extra_content"] = {"google": {"thought_signature": PLACEHOLDER}}
@@ -371,7 +365,7 @@ def test_row_42_placeholders_never_replace_what_is_known_nor_reach_siblings() ->
     assert signatures(built) == [REAL, None]
 
 
-def test_row_46_a_link_to_a_picture_is_downloaded_and_sent_inline() -> None:
+def test_a_link_to_a_picture_is_downloaded_and_sent_inline() -> None:
     url = "https://example.com/signed.jpg?token=1"
     asked = {"messages": [user([{"type": "image_url", "image_url": {"url": url}}])]}
     body = body_for(asked, media={url: Media("image/jpeg", JPEG_BYTES)})
@@ -380,7 +374,7 @@ def test_row_46_a_link_to_a_picture_is_downloaded_and_sent_inline() -> None:
     assert next(iter(body["contents"][0]["parts"][0])) == "inlineData"
 
 
-def test_row_47_references_to_files_are_kept() -> None:
+def test_references_to_files_are_kept() -> None:
     uri = "https://generativelanguage.googleapis.com/v1beta/files/abc"
     for part in (
         {"type": "file", "file": {"file_id": "files/abc"}},
@@ -390,7 +384,7 @@ def test_row_47_references_to_files_are_kept() -> None:
         assert contents(user([part]))[0]["parts"] == [{"fileData": {"fileUri": uri}}]
 
 
-def test_row_48_fields_that_google_does_not_know_are_never_sent() -> None:
+def test_fields_that_google_does_not_know_are_never_sent() -> None:
     body = body_for(
         asking(
             stream=True,

@@ -165,7 +165,7 @@ def test_one_that_alone_exceeds_the_bytes_is_not_kept_and_drives_out_nothing() -
     assert store.get(an_id(2), 1.0) is None
 
 
-def test_an_id_without_letters_and_digits_is_nobodys() -> None:
+def test_id_without_letters_and_digits_has_no_signature() -> None:
     store = MemorySignatureStore()
     store.put("--", ONE, 0.0)
 

@@ -225,12 +225,12 @@ def test_the_window_may_stand_in_the_words_or_in_a_header() -> None:
     assert overloaded.retry_after == 5.0
 
 
-def test_only_what_waiting_may_mend_has_a_window() -> None:
+def test_only_temporary_errors_have_a_retry_window() -> None:
     for status in (400, 404, 500, 504):
         assert translate_error(status, body("x", "", retry("5s")), model="m").retry_after is None
 
 
-def test_what_no_retry_can_mend_says_so() -> None:
+def test_permanent_errors_say_not_to_retry() -> None:
     final = {
         name
         for name, (status, raw, _) in TABLE.items()
