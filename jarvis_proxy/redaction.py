@@ -24,7 +24,7 @@ _OWN_WORD: Final = b"upstream_"
 """Prefix of the proxy's own error codes; programs read them, so no key may alter them."""
 _MAX_PRESENTED: Final = 256
 """Most characters of a presented key that are searched for; the proxy's keys are shorter."""
-_MARKS: Final = (b"\\", b"%", b"&", b"sk-", b"aiza", b"bearer")
+_MARKS: Final = ("\\", "%", "&", "sk-", "aiza", "bearer")
 """Signs of encoded text, and of keys with a well-known form."""
 _LEVELS: Final = 3
 """Levels of nested encodings that are decoded; one encoding repeated is a single level."""
@@ -160,13 +160,14 @@ class CallSecrets:
     def __init__(self, presented: tuple[bytes, ...], ours: Secrets) -> None:
         self.presented = presented
         self._ours = ours
-        self._blocks: list[bytes] | None = None
+        self._blocks: list[str] | None = None
 
     def may_contain_key(self, text: str) -> bool:
         """Return whether *text* may contain a key and needs the full search."""
         data = text.encode("utf-8", "surrogateescape").lower()
+        plain = data.decode("latin-1")  # byte by byte: "in" takes three times as long with bytes
         for trace in self._blocks or self._traces():
-            if trace in data:
+            if trace in plain:
                 return True
         return self._ours.may_contain(data)
 
@@ -175,11 +176,11 @@ class CallSecrets:
         keys = (key[:_MAX_PRESENTED].decode("utf-8", "surrogateescape") for key in self.presented)
         return Secrets(keys, more=self._ours)
 
-    def _traces(self) -> list[bytes]:
+    def _traces(self) -> list[str]:
         """Return signs of a presented key in a text: its blocks, and marks of encodings."""
         blocks = list(_MARKS)
         for presented in self.presented:
-            key = presented[:_MAX_PRESENTED].lower()
+            key = presented[:_MAX_PRESENTED].lower().decode("latin-1")
             blocks += [key[i : i + _BLOCK] for i in range(0, len(key) - _BLOCK + 1, _BLOCK)]
         self._blocks = blocks
         return blocks
