@@ -18,7 +18,7 @@ from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.observability.logging import ThreadedLineWriter, configure_logging
 from jarvis_proxy.runtime.listeners import BACKLOG
 from jarvis_proxy.server.app import create_app, make_runner
-from jarvis_proxy.server.context import CONTEXT, AppContext
+from jarvis_proxy.server.context import APP_CONTEXT, AppContext
 from jarvis_proxy.server.handlers.dashboard import DASHBOARD_FEED
 from jarvis_proxy.server.handlers.dashboard_feed import DashboardFeed
 from tests.support.programs import REQUIRE_PROGRAMS, is_program_missing
@@ -151,7 +151,7 @@ async def running_proxy(
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=BACKLOG)
     await site.start()
     try:
-        yield Proxy(runner.addresses[0][1], app[CONTEXT], stream, writer, app[DASHBOARD_FEED])
+        yield Proxy(runner.addresses[0][1], app[APP_CONTEXT], stream, writer, app[DASHBOARD_FEED])
     finally:
         await runner.cleanup()
         writer.close()

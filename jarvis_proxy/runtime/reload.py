@@ -28,7 +28,7 @@ from jarvis_proxy.server.app import (
     keepalive_timeout,
     make_runner,
 )
-from jarvis_proxy.server.context import CONTEXT, AppContext
+from jarvis_proxy.server.context import APP_CONTEXT, AppContext
 from jarvis_proxy.server.handlers.metrics import families
 
 _CHECK_INTERVAL: Final = 1.0
@@ -51,7 +51,7 @@ class AppVersion:
     @property
     def context(self) -> AppContext:
         """The context of the application's requests."""
-        return self.runner.app[CONTEXT]
+        return self.runner.app[APP_CONTEXT]
 
 
 class ConfigReloader:

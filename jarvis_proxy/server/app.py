@@ -46,7 +46,7 @@ from jarvis_proxy.routing.endpoints import EndpointKind
 from jarvis_proxy.routing.model_list import ModelList
 from jarvis_proxy.routing.models import DEFAULT_NAME, EMBEDDED, ModelRegistry
 from jarvis_proxy.server.admission import AdmissionController, MemoryAccount
-from jarvis_proxy.server.context import CONTEXT, MATCH, AppContext
+from jarvis_proxy.server.context import APP_CONTEXT, MATCH, AppContext
 from jarvis_proxy.server.handlers import (
     client_secrets,
     dashboard,
@@ -154,7 +154,7 @@ def create_app(
 
     async def open_context(app: web.Application) -> AsyncIterator[None]:
         context = build_context(settings, log, persistent)
-        app[CONTEXT] = context
+        app[APP_CONTEXT] = context
         app[metrics.CONTEXTS] = persistent.contexts
         app[metrics.WORKER_STATS] = persistent.worker_stats
         app[dashboard.DASHBOARD_FEED] = persistent.dashboard_feed

@@ -70,7 +70,9 @@ class AppContext:
     """Upstreams without an endpoint for token counts, with the monotonic time of that finding."""
 
 
-CONTEXT: Final = web.AppKey("CONTEXT", AppContext)
+APP_CONTEXT: Final = web.AppKey("APP_CONTEXT", AppContext)
+CONTEXT: Final = web.RequestKey("CONTEXT", AppContext)
+"""That of the request's application, a shorter way to it."""
 RECORD: Final = web.RequestKey("RECORD", CallRecord)
 MATCH: Final = web.RequestKey("MATCH", EndpointMatch)
 CLIENT_SECRET: Final = web.RequestKey("CLIENT_SECRET", ClientSecret)

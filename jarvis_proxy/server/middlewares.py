@@ -21,12 +21,21 @@ from jarvis_proxy.aiohttp_ext.malformed_requests import (
     wants_websocket,
 )
 from jarvis_proxy.call_record import CallRecord
+from jarvis_proxy.config.settings import Settings
 from jarvis_proxy.errors import LimitExceeded, ProxyError
 from jarvis_proxy.observability.line_quota import ANONYMOUS
+from jarvis_proxy.routing.compat_hints import CompatHints
 from jarvis_proxy.routing.endpoints import DASHBOARD, PUBLIC, EndpointMatch
 from jarvis_proxy.routing.unknown_addresses import hint
 from jarvis_proxy.server.addresses import find_address
-from jarvis_proxy.server.context import CLIENT_SECRET, CONTEXT, MATCH, RECORD
+from jarvis_proxy.server.context import (
+    APP_CONTEXT,
+    CLIENT_SECRET,
+    CONTEXT,
+    MATCH,
+    RECORD,
+    AppContext,
+)
 from jarvis_proxy.server.responses import cors_headers, error_response
 from jarvis_proxy.server.secrecy import call_secrets, hide, redact_record
 from jarvis_proxy.upstream_client.hops import LOOP_HEADER
@@ -50,7 +59,7 @@ _SAFE_HEADERS: Final = "Authorization, Content-Type"
 @web.middleware
 async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Create the call's record, map every error, write one log line."""
-    context = request.app[CONTEXT]
+    context = request[CONTEXT] = request.app[APP_CONTEXT]
     record = CallRecord(
         request_id=f"req_{_RANDOM.getrandbits(96):024x}",
         started_at=time.monotonic(),
@@ -62,7 +71,7 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
     )
     request[RECORD] = record
     try:
-        response = await _call_and_map_errors(request, handler)
+        response = await _call_and_map_errors(request, handler, record)
     except asyncio.CancelledError:
         record.outcome, record.status = "client_closed", 499
         raise
@@ -99,8 +108,9 @@ def _trace(tracer: "CallTracer", request: web.Request, record: CallRecord) -> No
         _LOG.error("a call could not be traced", exc_info=exc)
 
 
-async def _call_and_map_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    record = request[RECORD]
+async def _call_and_map_errors(
+    request: web.Request, handler: Handler, record: CallRecord
+) -> web.StreamResponse:
     try:
         return await handler(request)
     except ProxyError as error:
@@ -108,7 +118,7 @@ async def _call_and_map_errors(request: web.Request, handler: Handler) -> web.St
         if isinstance(error, LimitExceeded):
             record.limit = error.limit
         if isinstance(error, AuthThrottled):
-            await request.app[CONTEXT].admission.delay_rejection()
+            await request[CONTEXT].admission.delay_rejection()
         response = error_response(request, error)
         if isinstance(error, MalformedRequest | AuthThrottled):
             response.force_close()
@@ -144,29 +154,31 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     An unknown path needs a key too, so that nobody can map this server without one.
     """
     check_request(request)
-    context = request.app[CONTEXT]
+    context, record = request[CONTEXT], request[RECORD]
     if (hop := request.headers.get(LOOP_HEADER)) is not None:
         context.loop_marks.check(hop)
-    found = _find_address(request)
+    # As the client sent it: not decoded, with fragment and host.
+    path = request.raw_path.partition("?")[0]
+    found = _find_address(path, request.method, context.settings)
     if isinstance(found, EndpointMatch):
         request[MATCH] = found
-        request[RECORD].route = found.route
+        record.route = found.route
     if request.method == "OPTIONS" and context.settings.cors_origins:
         return _preflight(request)
     if not isinstance(found, EndpointMatch):
-        _authenticate(request)
+        _authenticate(request, context, record)
         raise found
     if found.kind not in PUBLIC:
-        _log_hints(request, _authenticate(request))
+        name = _authenticate(request, context, record)
+        _log_hints(request, context.compat_hints, path, name)
     _check_method(request, found)
     return await handler(request)
 
 
-def _find_address(request: web.Request) -> EndpointMatch | ProxyError:
-    """Return what is at the request's path, or the error of a path where nothing is."""
-    settings, path = request.app[CONTEXT].settings, _raw_path(request)
+def _find_address(path: str, method: str, settings: Settings) -> EndpointMatch | ProxyError:
+    """Return what is at a request's *path*, or the error of a path where nothing is."""
     try:
-        found = find_address(path, request.method, settings)
+        found = find_address(path, method, settings)
     except ProxyError as error:
         return error
     if found is None or (found.kind in DASHBOARD and settings.admin_key is None):
@@ -175,18 +187,12 @@ def _find_address(request: web.Request) -> EndpointMatch | ProxyError:
     return found
 
 
-def _raw_path(request: web.Request) -> str:
-    """Return the path as the client sent it: not decoded, with fragment and host."""
-    return request.raw_path.partition("?")[0]
-
-
-def _authenticate(request: web.Request) -> str:
+def _authenticate(request: web.Request, context: AppContext, record: CallRecord) -> str:
     """Return the name of the client's key.
 
     Raises:
         ProxyError: 401 `invalid_api_key`; 429 `rate_limit_exceeded`, repeated failures.
     """
-    context, record = request.app[CONTEXT], request[RECORD]
     keys = call_secrets(request).presented
     name = context.client_keys.authenticate(keys) or _by_client_secret(request)
     record.key_name = name or "-"
@@ -204,7 +210,7 @@ def _by_client_secret(request: web.Request) -> str | None:
     if match is None or match.kind != "realtime":
         return None
     presented = call_secrets(request).presented
-    found = request.app[CONTEXT].client_secrets.find(presented, time.time())
+    found = request[CONTEXT].client_secrets.find(presented, time.time())
     if found is None:
         return None
     request[CLIENT_SECRET] = found
@@ -212,13 +218,11 @@ def _by_client_secret(request: web.Request) -> str | None:
     return found.key_name
 
 
-def _log_hints(request: web.Request, name: str) -> None:
+def _log_hints(request: web.Request, known: CompatHints, path: str, name: str) -> None:
     """Log once per key what is unusual in a client's configuration."""
     authorization = request.headers.get("Authorization")
     in_query = bool(request.query_string and not _KEYS.isdisjoint(request.rel_url.query))
-    hints = request.app[CONTEXT].compat_hints.hint(
-        name, _raw_path(request), authorization, in_query=in_query
-    )
+    hints = known.hint(name, path, authorization, in_query=in_query)
     if hints:
         _LOG.info("hint for key %s: %s; the call works nevertheless", name, "; ".join(hints))
 

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import HttpVersion11, web
 
 from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.server.admission import AdmittedCall
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, RECORD
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.wire.headers import charset, media_type
@@ -42,18 +43,19 @@ def not_json_type() -> ProxyError:
     return ProxyError(415, "Send the request as application/json.", code="unsupported_media_type")
 
 
-def check_declared_length(request: web.Request, limit: int) -> None:
-    """Reject a body whose declared length exceeds *limit*, before reading it.
+def check_declared_length(request: web.Request, limit: int) -> int:
+    """Return a body's declared length, 0 if there is none; reject one that exceeds *limit*.
 
     Raises:
         ProxyError: 413 `request_too_large`.
     """
-    length = request.content_length
-    if length is not None and length > limit:
+    length = request.content_length or 0
+    if length > limit:
         raise too_large(limit)
+    return length
 
 
-async def continue_if_expected(request: web.Request) -> None:
+def continue_if_expected(request: web.Request) -> None:
     """Send ``100 Continue`` if the client waits for it; call this after checking key and size.
 
     Raises:
@@ -80,23 +82,24 @@ async def read_body(request: web.Request, limit: int, deadlines: CallDeadlines) 
             take too much memory.
     """
     admitted = request[ADMITTED_CALL]
-    check_declared_length(request, limit)
-    admitted.check_memory(request.content_length or 0)
-    await continue_if_expected(request)
+    admitted.check_memory(check_declared_length(request, limit))
+    continue_if_expected(request)
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
-    body = await _read(request, limit, deadlines)
+    body = await _read(request, admitted, limit, deadlines)
     deadlines.request_received()
     if encoding in ("", "identity"):
         return body
     # The size after decompression is unknown in advance.
     job = partial(_decompress, body, encoding, limit)
-    plain = await request.app[CONTEXT].offload.run(limit, request[RECORD].key_name, job)
+    plain = await request[CONTEXT].offload.run(limit, request[RECORD].key_name, job)
     admitted.reserve_bytes(len(plain) - len(body))
     return plain
 
 
-async def _read(request: web.Request, limit: int, deadlines: CallDeadlines) -> bytes:
-    content, reserve = request.content, request[ADMITTED_CALL].reserve_bytes
+async def _read(
+    request: web.Request, admitted: AdmittedCall, limit: int, deadlines: CallDeadlines
+) -> bytes:
+    content, reserve = request.content, admitted.reserve_bytes
     first = await content.readany()
     reserve(len(first))
     if content.at_eof():

@@ -84,7 +84,7 @@ def cors_headers(request: web.Request) -> dict[str, str]:
     origin = request.headers.get("Origin")
     if origin is None:
         return {}
-    allowed = request.app[CONTEXT].settings.cors_origins
+    allowed = request[CONTEXT].settings.cors_origins
     if "*" in allowed:
         # The proxy uses no cookies, so any origin may call it; it still needs a key.
         return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}

@@ -70,7 +70,7 @@ def redact_record(request: web.Request, record: CallRecord) -> None:
 def hide(request: web.Request, key: str) -> None:
     """Add *key* to the keys of this call that nobody may see."""
     presented = call_secrets(request).presented
-    request[_KEYS] = CallSecrets((*presented, key.encode()), request.app[CONTEXT].secrets)
+    request[_KEYS] = CallSecrets((*presented, key.encode()), request[CONTEXT].secrets)
 
 
 def call_secrets(request: web.Request) -> CallSecrets:
@@ -81,5 +81,5 @@ def call_secrets(request: web.Request) -> CallSecrets:
         # Google also accepts `$key`.
         query_key = query.get("key") or query.get("$key")
         presented = presented_keys(request.headers, query_key)
-        found = request[_KEYS] = CallSecrets(presented, request.app[CONTEXT].secrets)
+        found = request[_KEYS] = CallSecrets(presented, request[CONTEXT].secrets)
     return found

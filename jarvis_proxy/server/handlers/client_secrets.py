@@ -46,7 +46,7 @@ async def client_secret(request: web.Request) -> web.StreamResponse:
 async def _client_secret(request: web.Request, deadlines: CallDeadlines) -> web.StreamResponse:
     admitted, record = request[ADMITTED_CALL], request[RECORD]
     check_charset(request)
-    limit = min(_MAX_BODY, request.app[CONTEXT].settings.max_body)
+    limit = min(_MAX_BODY, request[CONTEXT].settings.max_body)
     raw = await read_body(request, limit, deadlines)
     record.bytes_in = len(raw)
     body = _decoded(raw)
@@ -74,7 +74,7 @@ def _decoded(raw: bytes) -> _Json:
 
 def _target(request: web.Request, route: ModelRoute) -> Callable[[str], str]:
     """Return a function that maps a model of the session to the upstream's own name."""
-    admitted, registry = request[ADMITTED_CALL], request.app[CONTEXT].registry
+    admitted, registry = request[ADMITTED_CALL], request[CONTEXT].registry
 
     def target(name: str) -> str:
         found = admitted.resolve(name) if admitted.is_limited else registry.route(name)
@@ -124,7 +124,7 @@ async def _ask(
 
 
 def _with_own_secrets(request: web.Request, route: ModelRoute, answer: bytes) -> bytes:
-    name, secrets = request[RECORD].key_name, request.app[CONTEXT].client_secrets
+    name, secrets = request[RECORD].key_name, request[CONTEXT].client_secrets
 
     def own(secret: str, expires_at: int) -> str:
         return secrets.make(name, route.upstream, route.upstream_model, secret, expires_at)

@@ -91,7 +91,7 @@ async def events(request: web.Request) -> web.StreamResponse:
             `overloaded`, too many viewers.
     """
     check_admin(request)
-    context, feed = request.app[CONTEXT], request.app[DASHBOARD_FEED]
+    context, feed = request[CONTEXT], request.app[DASHBOARD_FEED]
     async with contextlib.aclosing(feed.view(context)) as updates:
         first = await anext(updates)
         headers = {
@@ -118,7 +118,7 @@ async def guides(request: web.Request) -> web.StreamResponse:
         ProxyError: as ``events``.
     """
     check_admin(request)
-    context = request.app[CONTEXT]
+    context = request[CONTEXT]
     language: Language = "zh" if request.query.get("language", "").startswith("zh") else "en"
     values = GuideContext("{{root}}", usable_models(context.settings, context.registry))
     found = [read_guide(client, values, language) for client in CLIENTS]
@@ -128,7 +128,7 @@ async def guides(request: web.Request) -> web.StreamResponse:
 
 async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
     try:
-        async with asyncio.timeout(request.app[CONTEXT].settings.write_stall_timeout):
+        async with asyncio.timeout(request[CONTEXT].settings.write_stall_timeout):
             await response.write(data)
     except TimeoutError:
         # A stalled viewer must not keep others out.
@@ -143,7 +143,7 @@ def check_admin(request: web.Request) -> None:
     Raises:
         ProxyError: 401 `invalid_api_key`, 429 `rate_limit_exceeded`.
     """
-    context, record = request.app[CONTEXT], request[RECORD]
+    context, record = request[CONTEXT], request[RECORD]
     admin = context.settings.admin_key
     accepted = ClientKeys(() if admin is None else (admin,))
     keys = presented_keys(request.headers, None)

@@ -20,7 +20,8 @@ from jarvis_proxy.dialects.speech.request import (
     streams,
 )
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.routing.models import ModelRoute
+from jarvis_proxy.routing.endpoints import MESSAGES, EndpointMatch
+from jarvis_proxy.routing.models import ModelRegistry, ModelRoute
 from jarvis_proxy.server.context import ADMITTED_CALL, CONTEXT, MATCH, RECORD
 from jarvis_proxy.server.handlers.local_answers import (
     count_tokens,
@@ -61,7 +62,7 @@ async def with_deadlines(request: web.Request, handler: _Handler) -> web.StreamR
     Raises:
         ProxyError: 503 or 429, too many calls, or an exhausted budget.
     """
-    context, record = request.app[CONTEXT], request[RECORD]
+    context, record = request[CONTEXT], request[RECORD]
     monitor = context.deadline_monitor
     context.usage.check(record.key_name, time.time())
     admitted = context.admission.admit(record.key_name, record.request_id, len(monitor))
@@ -97,24 +98,24 @@ async def _with_single_model(request: web.Request, body: bytes, model: str | Non
     """
     check_query(raw_query(request))
     job, client = partial(only_model, body, model), request[RECORD].key_name
-    body, others = await request.app[CONTEXT].offload.run(len(body), client, job)
+    body, others = await request[CONTEXT].offload.run(len(body), client, job)
     for other in others:
         request[ADMITTED_CALL].resolve(other)
     return body
 
 
 async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamResponse:
-    context, admitted = request.app[CONTEXT], request[ADMITTED_CALL]
+    context, record, match = request[CONTEXT], request[RECORD], request[MATCH]
+    admitted, endpoint = request[ADMITTED_CALL], match.endpoint
     check_charset(request)
     body = await read_body(request, context.settings.max_body, deadlines)
-    record = request[RECORD]
     record.body_received_at = time.monotonic()
     record.bytes_in = len(body)
     job = partial(_head, request, body, context.settings.limits.json_depth)
     head = await context.offload.run(len(body), record.key_name, job)
-    asked = _asked(request, head, body)
+    asked = _asked(match, context.registry, head, body)
     model = asked.model
-    if model is None and request[MATCH].endpoint not in _TAKES_DEFAULT:
+    if model is None and endpoint not in _TAKES_DEFAULT:
         # OpenAI has its own defaults for moderations and images.
         route = admitted.openai_route()
     else:
@@ -123,7 +124,7 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
         model = context.settings.default_model
         named = partial(with_model, body, route.upstream_model)
         body = await context.offload.run(len(body), record.key_name, named)
-    if admitted.is_limited and request[MATCH].api != "generate_content":
+    if admitted.is_limited and match.api != "generate_content":
         body = await _with_single_model(request, body, model)
     record.model, record.upstream, record.upstream_model = (
         model or "-",
@@ -134,14 +135,17 @@ async def _infer(request: web.Request, deadlines: CallDeadlines) -> web.StreamRe
     def make_call(route: ModelRoute) -> Call:
         return new_call(request, context, route, model, stream=asked.stream, body=body)
 
-    if counts_tokens(request):
+    if counts_tokens(endpoint):
         return await count_tokens(request, deadlines, route, body, make_call)
-    if (empty := await warmed_cache(request, route, body, make_call)) is not None:
+    if (
+        endpoint == MESSAGES
+        and (empty := await warmed_cache(request, route, body, make_call)) is not None
+    ):
         return empty
     await admitted.check_rate_limit(body)
     routes = (route, *admitted.fallbacks(asked.routed))
     answer = await CallRunner(request, deadlines, routes, make_call).run()
-    return await encoded_speech(request, body, answer)
+    return answer if endpoint != SPEECH else await encoded_speech(request, body, answer)
 
 
 class _Asked(NamedTuple):
@@ -152,13 +156,12 @@ class _Asked(NamedTuple):
     stream: bool
 
 
-def _asked(request: web.Request, head: RequestHead, body: bytes) -> _Asked:
-    """Return the requested model of *request*, whose *body* has *head*.
+def _asked(match: EndpointMatch, registry: ModelRegistry, head: RequestHead, body: bytes) -> _Asked:
+    """Return what a request to *match* asks for, whose *body* has *head*.
 
     Raises:
         ProxyError: 400, a Messages request names no model.
     """
-    match, context = request[MATCH], request.app[CONTEXT]
     if match.api == "generate_content":
         return _Asked(match.model_id, match.model_id, match.endpoint == STREAM)
     if match.endpoint == SPEECH:
@@ -170,7 +173,7 @@ def _asked(request: web.Request, head: RequestHead, body: bytes) -> _Asked:
         raise ProxyError(
             400, "model: Field required", param="model", code="missing_required_parameter"
         )
-    known = known_name(head.model, context.registry.knows)
+    known = known_name(head.model, registry.knows)
     return _Asked(head.model, known, bool(head.stream))
 
 
@@ -197,14 +200,14 @@ async def encoded_speech(
     Raises:
         ProxyError: 500 `audio_encoding_failed`; 503 `overloaded`, there is not enough memory.
     """
-    if request[MATCH].endpoint != SPEECH or not isinstance(answer, web.Response):
+    if not isinstance(answer, web.Response):
         return answer
     if answer.headers.get("Content-Type") != UNENCODED or not isinstance(answer.body, bytes):
         return answer
     asked, wav = decode_speech(body), answer.body
     memory = request[ADMITTED_CALL].open_reservation()
     memory.set(2 * len(wav))
-    sound = await request.app[CONTEXT].sound_encoder.encode(wav, asked.format, asked.speed or 1.0)
+    sound = await request[CONTEXT].sound_encoder.encode(wav, asked.format, asked.speed or 1.0)
     headers = {"Content-Type": CONTENT_TYPES[asked.format]}
     record = request[RECORD]
     if asked.sends_events:

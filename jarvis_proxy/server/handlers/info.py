@@ -35,14 +35,14 @@ async def health(request: web.Request) -> web.StreamResponse:
 
 async def ready(request: web.Request) -> web.StreamResponse:
     """Report whether the server accepts new calls: 503 while it drains."""
-    if request.app[CONTEXT].draining:
+    if request[CONTEXT].draining:
         return json_response(request, b'{"status":"draining"}', 503)
     return json_response(request, b'{"status":"ok"}')
 
 
 async def models(request: web.Request) -> web.StreamResponse:
     """List the models that this key may use."""
-    context = request.app[CONTEXT]
+    context = request[CONTEXT]
     context.refresher.wake_if_stale()
     headers: dict[str, str] = {}
     if failing := context.model_list.failing():
@@ -54,7 +54,7 @@ async def models(request: web.Request) -> web.StreamResponse:
 
 async def model(request: web.Request) -> web.StreamResponse:
     """Send one model."""
-    context = request.app[CONTEXT]
+    context = request[CONTEXT]
     context.refresher.wake_if_stale()
     model_id = request[MATCH].model_id
     may_use = context.admission.model_filter(request[RECORD].key_name)

@@ -54,9 +54,9 @@ class _CountRunner(CallRunner):
         self._release_ticket()
 
 
-def counts_tokens(request: web.Request) -> bool:
-    """Return whether *request* asks for a token count."""
-    return request[MATCH].endpoint in _COUNTERS
+def counts_tokens(endpoint: str) -> bool:
+    """Return whether calls to *endpoint* ask for a token count."""
+    return endpoint in _COUNTERS
 
 
 async def count_tokens(
@@ -74,7 +74,7 @@ async def count_tokens(
     Raises:
         ProxyError: the request is not valid, or the upstream refuses it.
     """
-    context, endpoint = request.app[CONTEXT], request[MATCH].endpoint
+    context, endpoint = request[CONTEXT], request[MATCH].endpoint
     since = context.cannot_count.get(route.upstream)
     is_absent = since is not None and time.monotonic() - since < _HOUR
     if context.endpoints[route.upstream].relays(endpoint) and not is_absent:
@@ -101,10 +101,8 @@ async def warmed_cache(
     Raises:
         ProxyError: 400, the request is not valid.
     """
-    context, endpoint = request.app[CONTEXT], request[MATCH].endpoint
-    if endpoint != MESSAGES or not _NO_TOKENS.search(body):
-        return None
-    if context.endpoints[route.upstream].relays(endpoint):
+    context = request[CONTEXT]
+    if not _NO_TOKENS.search(body) or context.endpoints[route.upstream].relays(MESSAGES):
         return None
     call = make_call(route)
     job = partial(read_request, body, strict=call.strict_params)

@@ -60,7 +60,7 @@ def check_access(request: web.Request) -> None:
     Raises:
         ProxyError: 401 `invalid_api_key`, 429 `rate_limit_exceeded`.
     """
-    context, record = request.app[CONTEXT], request[RECORD]
+    context, record = request[CONTEXT], request[RECORD]
     key = context.settings.metrics_key
     accepted = ClientKeys(() if key is None else (key,))
     keys = presented_keys(request.headers, None)

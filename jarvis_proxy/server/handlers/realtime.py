@@ -133,7 +133,7 @@ def upstream_transport(request: web.Request, route: ModelRoute) -> HttpTransport
     Raises:
         ProxyError: 426 `websocket_not_served`, the upstream has another API.
     """
-    api = request.app[CONTEXT].endpoints[route.upstream].api
+    api = request[CONTEXT].endpoints[route.upstream].api
     if api.kind == "openai" and isinstance(api.transport, HttpTransport):
         return api.transport
     error = no_websocket()
@@ -189,12 +189,12 @@ def _protocols(request: web.Request) -> tuple[str, ...]:
 
 
 def _max_size(request: web.Request) -> int:
-    return min(request.app[CONTEXT].settings.max_body, MAX_MESSAGE)
+    return min(request[CONTEXT].settings.max_body, MAX_MESSAGE)
 
 
 def _stall(request: web.Request) -> float:
     """Return how many seconds a side may go without reading."""
-    return request.app[CONTEXT].deadline_monitor.limits.write_stall
+    return request[CONTEXT].deadline_monitor.limits.write_stall
 
 
 async def _relay(request: web.Request, deadlines: CallDeadlines, session: RealtimeSession) -> None:

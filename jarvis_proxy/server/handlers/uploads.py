@@ -147,14 +147,14 @@ async def relay_form(request: web.Request, deadlines: CallDeadlines) -> web.Stre
     scanner = ModelFieldScanner(content_type, strict=admitted.is_limited)
     if admitted.is_limited:
         check_query(raw_query(request))
-    await continue_if_expected(request)
+    continue_if_expected(request)
     await upload.find_model(scanner)
     model, span = scanner.model, scanner.model_span
     # For some paths, OpenAI has a default model.
     route = admitted.resolve(model) if model is not None else admitted.openai_route()
     if span is not None and admitted.is_limited:
         upload.reject_duplicate_model(ModelFieldScanner(content_type, strict=True), span[1])
-    endpoint = request.app[CONTEXT].endpoints[route.upstream]
+    endpoint = request[CONTEXT].endpoints[route.upstream]
     if request[MATCH].endpoint in endpoint.api.forms:
         return await _answer_form(request, deadlines, upload, route, model)
     if span is not None and route.upstream_model != model:
@@ -170,7 +170,7 @@ async def _answer_form(
     model: str | None,
 ) -> web.StreamResponse:
     """Answer a form by an upstream without forms: its parts become another request."""
-    record, context = await _admit(request, route, model), request.app[CONTEXT]
+    record, context = await _admit(request, route, model), request[CONTEXT]
     body = await upload.read_whole()
     record.body_received_at = time.monotonic()
     content_type = request.headers.get("Content-Type", "")
@@ -184,7 +184,7 @@ async def _answer_form(
 async def relay_raw(request: web.Request, deadlines: CallDeadlines) -> web.StreamResponse:
     """Relay a request to any path to the service of its API or of its model."""
     upload = _open_upload(request, deadlines)
-    await continue_if_expected(request)
+    continue_if_expected(request)
     admitted, api = request[ADMITTED_CALL], api_name(request)
     model = await _read_model(request, upload) if _may_name_model(request) else None
     route = admitted.route_of(api) if model is None else admitted.resolve(model)
@@ -225,7 +225,7 @@ async def _read_model(request: web.Request, upload: StreamedUpload) -> str | Non
         ProxyError: as ``StreamedUpload.find_model``; 404, the model's service has no key; 400
             `unsupported_endpoint`, the service has no OpenAI-compatible API.
     """
-    context, record = request.app[CONTEXT], request[RECORD]
+    context, record = request[CONTEXT], request[RECORD]
     body = await upload.read_whole()
     job = partial(decode_head, body, context.settings.limits.json_depth)
     try:
@@ -259,7 +259,7 @@ async def _admit(request: web.Request, route: ModelRoute, model: str | None) -> 
 
 
 def _open_upload(request: web.Request, deadlines: CallDeadlines) -> StreamedUpload:
-    limit = request.app[CONTEXT].settings.max_body
+    limit = request[CONTEXT].settings.max_body
     check_declared_length(request, limit)
     deadlines.is_upload = True
     return StreamedUpload(request, deadlines, limit)
@@ -272,7 +272,7 @@ async def _relay(
     route: ModelRoute,
     model: str | None,
 ) -> web.StreamResponse:
-    record, context = await _admit(request, route, model), request.app[CONTEXT]
+    record, context = await _admit(request, route, model), request[CONTEXT]
     call = new_call(request, context, route, model, stream=False, body=b"")
     length = request.content_length
     if length is not None:

@@ -31,7 +31,7 @@ async def usage(request: web.Request) -> web.StreamResponse:
     Raises:
         ProxyError: 400 `invalid_value`, a date is invalid.
     """
-    context, key, now = request.app[CONTEXT], request[RECORD].key_name, time.time()
+    context, key, now = request[CONTEXT], request[RECORD].key_name, time.time()
     today = day_of(now)
     first = max(_day(request, "start_date", f"{today[:7]}-01"), oldest_day(now))
     last = _day(request, "end_date", today)
@@ -50,7 +50,7 @@ async def usage(request: web.Request) -> web.StreamResponse:
 
 async def subscription(request: web.Request) -> web.StreamResponse:
     """Report the key's limit in dollars to NextChat: used this month plus remaining."""
-    context, key, now = request.app[CONTEXT], request[RECORD].key_name, time.time()
+    context, key, now = request[CONTEXT], request[RECORD].key_name, time.time()
     today = day_of(now)
     states = [state for state in context.usage.states(key, now) if state.budget.unit == "USD"]
     limit: float = _WITHOUT_LIMIT
@@ -77,7 +77,7 @@ async def billing(request: web.Request) -> web.StreamResponse:
     Raises:
         ProxyError: 400 `invalid_value`, a date is invalid.
     """
-    context, key = request.app[CONTEXT], request[RECORD].key_name
+    context, key = request[CONTEXT], request[RECORD].key_name
     today = day_of(time.time())
     first = _day(request, "start_date", f"{today[:7]}-01")
     end = _day(request, "end_date", "")

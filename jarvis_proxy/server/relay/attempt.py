@@ -181,7 +181,7 @@ class UpstreamAttempt:
             return redirect_error()
         raw = await read_error_body(reply, self._deadlines, self._reservation.add)
         if reply.status == 508 and self._endpoint.loop_mark:  # in the form of any API
-            hops = self._request.app[CONTEXT].loop_marks
+            hops = self._request[CONTEXT].loop_marks
             return loop_detected(hops.settings[self._endpoint.loop_mark])
         return refusal_error(reply, self._exchange, raw)
 

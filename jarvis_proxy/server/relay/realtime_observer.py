@@ -35,7 +35,7 @@ class SessionObserver:
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
-        self._context = request.app[CONTEXT]
+        self._context = request[CONTEXT]
         self._record = request[RECORD]
         self._admitted = request[ADMITTED_CALL]
         self._held_up = self._admitted.open_reservation()

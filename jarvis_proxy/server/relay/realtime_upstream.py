@@ -53,7 +53,7 @@ async def with_a_key(
     Raises:
         ProxyError: what *ask* raised last; 503 `upstream_unavailable`, the circuit is open.
     """
-    record, pool = request[RECORD], request.app[CONTEXT].endpoints[route.upstream].key_pool
+    record, pool = request[RECORD], request[CONTEXT].endpoints[route.upstream].key_pool
     tried: frozenset[int] = frozenset()
     index = None if own_key is not None else _pick(request, tried)
     while True:
@@ -77,7 +77,7 @@ async def with_a_key(
 
 def _pick(request: web.Request, tried: frozenset[int]) -> int | None:
     record = request[RECORD]
-    pool = request.app[CONTEXT].endpoints[record.upstream].key_pool
+    pool = request[CONTEXT].endpoints[record.upstream].key_pool
     return pool.pick(record.upstream_model, time.monotonic(), tried, client=record.key_name)
 
 
@@ -99,7 +99,7 @@ async def _attempt(
     key: str | None,
 ) -> _T:
     record = request[RECORD]
-    endpoint = request.app[CONTEXT].endpoints[record.upstream]
+    endpoint = request[CONTEXT].endpoints[record.upstream]
     ticket = endpoint.breakers.allow(record.upstream_model, record.key_name, time.monotonic())
     if not isinstance(ticket, CallPermit):
         raise upstream_unavailable(ticket)
@@ -134,7 +134,7 @@ async def _ask(
 def marked(request: web.Request, upstream: UpstreamRequest) -> UpstreamRequest:
     """Return *upstream* with the mark by which a loop is recognised, in the client's trace."""
     record = request[RECORD]
-    if (mark := request.app[CONTEXT].endpoints[record.upstream].loop_mark) != "":
+    if (mark := request[CONTEXT].endpoints[record.upstream].loop_mark) != "":
         upstream = with_mark(upstream, mark, request.headers.get(LOOP_HEADER))
     if (parent := request.headers.get(TRACEPARENT)) is not None:
         upstream = with_trace(upstream, parent, record.tried)
@@ -148,7 +148,7 @@ def refusal(
 
     *is_own*: it was asked with the secret of a client, not with a key of the proxy's.
     """
-    context, upstream = request.app[CONTEXT], request[RECORD].upstream
+    context, upstream = request[CONTEXT], request[RECORD].upstream
     endpoint: UpstreamEndpoint = context.endpoints[upstream]
     if status < 300:
         return bad_response()

@@ -77,11 +77,12 @@ class CallRunner:
         self._routes = routes
         self._make_call = make_call
         self._body = body
-        self._context = request.app[CONTEXT]
+        self._context = request[CONTEXT]
         self._record = request[RECORD]
-        self._media_bytes = request[ADMITTED_CALL].open_reservation()
-        self._request_bytes = request[ADMITTED_CALL].open_reservation()
-        self._plan = RetryPlan(len(routes), _client_retries(request.headers))
+        admitted = request[ADMITTED_CALL]
+        self._media_bytes = admitted.open_reservation()
+        self._request_bytes = admitted.open_reservation()
+        self._plan: RetryPlan | None = None  # few calls fail
         self._holds_retry = False
         self._ticket: CallPermit | None = None
         self._client_stream: ClientStream | None = None
@@ -290,11 +291,13 @@ class CallRunner:
     def _plan_next(
         self, failure: FailureKind, error: ProxyError
     ) -> tuple[NextAttempt | None, int | None]:
-        key = None
+        if self._plan is None:
+            self._plan = RetryPlan(len(self._routes), _client_retries(self._request.headers))
+        plan, key = self._plan, None
         if failure is FailureKind.KEY_REFUSED and self._key is not None:
-            self._plan.tried_keys |= {self._key}
-            key = self._pick_key(tried=self._plan.tried_keys)
-        step = self._plan.next_attempt(
+            plan.tried_keys |= {self._key}
+            key = self._pick_key(tried=plan.tried_keys)
+        step = plan.next_attempt(
             failure,
             other_key=key is not None,
             retry_after=error.retry_after,
