@@ -372,7 +372,8 @@ class ByteReservation:
     def set_unchecked(self, size: int) -> None:
         """Hold *size* bytes instead of the current ones, without a check."""
         more, self.size = size - self.size, size
-        self._call.count_bytes(more)
+        if more:
+            self._call.count_bytes(more)
 
 
 def never_fits_error() -> LimitExceeded:

@@ -3,6 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference (read 2026-11).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -35,7 +36,7 @@ from jarvis_proxy.wire.response_events import SequenceNumbers
 
 _ANSWER: Final = msgspec.json.Decoder(AnswerUsage)
 _MAX_ERROR: Final = 64 * 1024
-_PARTS: Final = (b'"choices"', b'"output"', b'"data"', b'"results"')
+_PARTS: Final = re.compile(rb'"(?:choices|output|data|results)"')
 """An answer with one of these and usage needs no closer look."""
 
 
@@ -129,9 +130,9 @@ class PassthroughExchange:
         """
         self._body = body
         # Only an answer with token counts is decoded, and only these counts.
-        if b'"usage"' in body:
+        if body.find(b'"usage"') >= 0:
             self.usage = _usage(body)
-        is_plain = self.usage is not None and any(part in body for part in _PARTS)
+        is_plain = self.usage is not None and _PARTS.search(body) is not None
         if self._is_judged and not is_plain and len(body) < _MAX_ERROR:
             error = error_in_answer(body)
             if error is not None:

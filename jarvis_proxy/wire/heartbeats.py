@@ -63,8 +63,8 @@ def heartbeat_format(
 
 def is_codex(headers: Mapping[str, str]) -> bool:
     """Return whether the client is Codex in any of its variants."""
-    named = (headers.get("originator", ""), headers.get("user-agent", ""))
-    return any(name.lower().startswith("codex") for name in named)
+    originator, agent = headers.get("originator", ""), headers.get("user-agent", "")
+    return originator.lower().startswith("codex") or agent.lower().startswith("codex")
 
 
 def heartbeat_event(

@@ -8,7 +8,7 @@ from typing import Final
 
 from jarvis_proxy.canonical.adapters import Dialect
 from jarvis_proxy.canonical.call import Call, Decoded
-from jarvis_proxy.canonical.exchange import Exchange, Media, Prerequisites
+from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Exchange, Media, Prerequisites
 from jarvis_proxy.canonical.translation import TranslatedUpstream
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.call import ChatAdapter
@@ -89,6 +89,8 @@ class CompatibleUpstream:
         Raises:
             ProxyError: 400, the request is not valid.
         """
+        if call.endpoint == CHAT:
+            return NOTHING_NEEDED
         if call.endpoint == RESPONSES and self._has_responses(call) is not False:
             return self._relay.needs(call)
         return self._translated.needs(call)
