@@ -36,7 +36,7 @@ def forwarded_headers(request: web.Request, headers: Mapping[str, str]) -> dict[
     """Return an upstream's headers that go to the client, names lower-cased, without keys."""
     forwarded = response_headers(headers)
     # Only this header has the id of a WebRTC call. Redirects never reach this point.
-    if request[MATCH].kind == "other" and (path := created_path(headers.get("Location", ""))):
+    if request[MATCH].kind == "other" and (path := created_path(headers.get("location", ""))):
         forwarded["location"] = path
     text = "\n".join(forwarded.values())
     if not forwarded.keys() <= _COMMON:

@@ -94,12 +94,13 @@ class UpstreamClient:
         """
         connection, response = await self._start(head, body, has_body, fresh=False)
         try:
-            return await _with_head(response)
+            await response.head()
         except NETWORK_ERRORS:
             if response.has_received or not connection.is_reused or not isinstance(body, bytes):
                 raise
-        _, response = await self._start(head, body, has_body, fresh=True)
-        return await _with_head(response)
+            _, response = await self._start(head, body, has_body, fresh=True)
+            await response.head()
+        return response
 
     async def _start(
         self, head: bytes, body: Body, has_body: bool, *, fresh: bool
@@ -173,15 +174,6 @@ class UpstreamClient:
         with contextlib.suppress(_Captured):
             await self._session.post(self._base_url, proxy=self._proxy, middlewares=(capture,))
         return captured[0]
-
-
-async def _with_head(response: UpstreamResponse) -> UpstreamResponse:
-    try:
-        await response.head()
-    except BaseException:
-        response.close()
-        raise
-    return response
 
 
 def _write(

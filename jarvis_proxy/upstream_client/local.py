@@ -17,7 +17,7 @@ class EchoResponse:
 
     def __init__(self, reply: echo.EchoReply) -> None:
         self.status = 200
-        self.headers: Mapping[str, str] = {"Content-Type": reply.content_type}
+        self.headers: Mapping[str, str] = {"content-type": reply.content_type}
         self._pieces = _paced(reply)
 
     async def readany(self) -> bytes:

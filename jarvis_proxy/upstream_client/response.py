@@ -7,12 +7,12 @@ Sources: RFC 9112 (framing, section 6.3), RFC 9110, section 15.2 (interim respon
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import aiohttp
 import httptools
-from multidict import CIMultiDict, CIMultiDictProxy
 
 from jarvis_proxy.upstream_client.connection import UpstreamConnection
 from jarvis_proxy.upstream_client.errors import malformed_error, truncated_error
@@ -31,7 +31,21 @@ _DRAIN_SECONDS: Final = 1.0
 _BODILESS: Final = frozenset({204, 304})
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _PARSE_ERRORS: Final = (httptools.HttpParserError, httptools.HttpParserUpgrade)
-_NO_HEADERS: Final = CIMultiDictProxy[str](CIMultiDict())
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+_MAX_NAMES: Final = 256
+
+
+class _FieldNames(dict[bytes, str]):
+    """Names of fields in lower case, made once: upstreams send the same few with every answer."""
+
+    def __missing__(self, raw: bytes) -> str:
+        if len(self) >= _MAX_NAMES:
+            self.clear()
+        name = self[raw] = raw.decode("latin-1").lower()
+        return name
+
+
+_NAMES: Final = _FieldNames()
 
 
 class UpstreamResponse:
@@ -76,7 +90,8 @@ class UpstreamResponse:
         has_body: bool,
     ) -> None:
         self.status = 0
-        self.headers: CIMultiDictProxy[str] = _NO_HEADERS
+        self.headers: Mapping[str, str] = _NO_HEADERS
+        """Names are in lower case; of a field that came twice, the last value."""
         self.has_received = False
         """Whether any byte has arrived; if so, the request must not be sent again."""
         self.is_complete = False
@@ -136,16 +151,13 @@ class UpstreamResponse:
         if parser.get_http_version() not in _VERSIONS:
             raise ValueError("not HTTP/1")
         self.status = status
-        self.headers = CIMultiDictProxy(
-            CIMultiDict(
-                [(n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in fields]
-            )
-        )
-        coding = self.headers.get("Transfer-Encoding")
+        headers = {_NAMES[n]: v.decode("utf-8", "surrogateescape") for n, v in fields}
+        self.headers = headers
+        coding = headers.get("transfer-encoding")
         # The parser does not know about HEAD: it would silently swallow chunks after the head.
         self._is_reusable = parser.should_keep_alive() and (self._has_body or coding is None)
         self._until_closed = (
-            "Content-Length" not in self.headers
+            "content-length" not in headers
             if coding is None
             else coding.rpartition(",")[2].strip().lower() != "chunked"
         )
@@ -308,16 +320,20 @@ class UpstreamResponse:
             self._is_reusable = False
 
     async def head(self) -> None:
-        """Wait for the head: ``status`` and ``headers``.
+        """Wait for the head: ``status`` and ``headers``. Without one, the connection is closed.
 
         Raises:
             aiohttp.ClientError: the response is not HTTP, or the connection ended.
             BaseException: whatever reading the request body raised.
         """
-        while not self._started:
-            if self._error is not None:
-                raise self._error
-            await self._wait()
+        try:
+            while not self._started:
+                if self._error is not None:
+                    raise self._error
+                await self._wait()
+        except BaseException:
+            self.close()
+            raise
 
     async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()

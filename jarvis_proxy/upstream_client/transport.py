@@ -67,7 +67,7 @@ class TransportResponse(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The header fields, whatever their case."""
+        """The header fields, their names in lower case."""
 
     async def readany(self) -> bytes:
         """Wait for data and return all that has arrived; ``b""`` at the end.

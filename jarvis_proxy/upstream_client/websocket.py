@@ -22,7 +22,10 @@ _TIMEOUTS: Final = aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0)
 
 
 class HandshakeRefused(Exception):
-    """The upstream answered the handshake with an HTTP response: *status*, *headers*, *body*."""
+    """The upstream answered the handshake with an HTTP response: *status*, *headers*, *body*.
+
+    The names of the headers are in lower case.
+    """
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         super().__init__(status)
@@ -63,7 +66,8 @@ async def keep_refusal(
                     body += data
     finally:
         response.close()
-    raise HandshakeRefused(response.status, response.headers, bytes(body[:_MAX_BODY]))
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    raise HandshakeRefused(response.status, headers, bytes(body[:_MAX_BODY]))
 
 
 async def open_websocket(

@@ -105,7 +105,7 @@ class PassthroughExchange:
         """Return an error if the proxy is at fault; None passes the upstream's own error on."""
         if status != 401:
             return None
-        refusal, _ = read_refusal(status, headers.get("Content-Type", ""), body)
+        refusal, _ = read_refusal(status, headers.get("content-type", ""), body)
         return auth_failed(self._upstream, refusal.reason or refusal.message)
 
     def recover(self, status: int, body: bytes) -> Exchange | None:

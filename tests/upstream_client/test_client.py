@@ -97,7 +97,7 @@ async def test_parser_reads_answers_of_every_kind_one_after_the_other() -> None:
             while data := await reply.readany():
                 body += data
             reply.release_at_end()
-            seen.append((reply.status, reply.headers.get("Content-Type"), body))
+            seen.append((reply.status, reply.headers.get("content-type"), body))
 
     assert seen == [
         (200, None, b"{}"),

@@ -16,7 +16,7 @@ async def test_embedded_model_answers_without_a_network() -> None:
 
     whole = await reply.readany()
     assert reply.status == 200
-    assert reply.headers == {"Content-Type": "application/json"}
+    assert reply.headers == {"content-type": "application/json"}
     assert b'"id":"chatcmpl-abc"' in whole
     assert b"Hi there" in whole
     assert await reply.readany() == b""

@@ -289,6 +289,43 @@ class _Pipe(asyncio.Transport):
         return False
 
 
+async def test_names_are_in_lower_case_and_the_last_of_two_values_counts() -> None:
+    response, connection, _ = _response()
+    connection.data_received(b"HTTP/1.1 103 Early Hints\r\nLink: early\r\n\r\n")
+    connection.data_received(
+        b"HTTP/1.1 200 OK\r\nX-One: 1\r\nx-one: 2\r\nX-Two: 1\r\nX-Two: \xc3\xa9\xff\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-Two: trailer\r\n\r\n"
+    )
+
+    await response.head()
+    assert response.headers == {
+        "x-one": "2",
+        "x-two": "é\udcff",
+        "transfer-encoding": "chunked",
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "fits"),
+    [
+        (b"x: " + b"v" * 8189 + b"\r\n", True),
+        (b"x: " + b"v" * 8190 + b"\r\n", False),
+        (b"n" * 8190 + b": v\r\n", False),
+        (b"".join(b"x%d: v\r\n" % number for number in range(128)), True),
+        (b"".join(b"x%d: v\r\n" % number for number in range(129)), False),
+    ],
+)
+async def test_head_of_an_answer_is_bounded(fields: bytes, fits: bool) -> None:
+    response, connection, _ = _response()
+    connection.data_received(b"HTTP/1.1 204 No Content\r\n" + fields + b"\r\n")
+
+    if fits:
+        await response.head()
+    else:
+        with pytest.raises(aiohttp.ClientError):
+            await response.head()
+
+
 class _Lease:
     """A place in a pool; notes how it was given back."""
 

@@ -129,37 +129,27 @@ RESPONSE_CASES = {
 def test_response_header_crosses_only_if_it_is_on_the_list(name: str, crosses: bool) -> None:
     expected = {name: "value"} if crosses else {}
 
-    assert response_headers(CIMultiDict([(name.title(), "value")])) == expected
+    assert response_headers({name: "value"}) == expected
 
 
 def test_response_header_named_in_connection_stays_behind() -> None:
-    headers = CIMultiDict(
-        [("X-Request-Id", "r1"), ("Retry-After", "3"), ("Connection", "close, X-Request-ID")]
-    )
+    headers = {"x-request-id": "r1", "retry-after": "3", "connection": "close, X-Request-ID"}
 
     assert response_headers(headers) == {"retry-after": "3"}
 
 
 def test_response_headers_of_the_same_names_keep_their_own_values() -> None:
-    first = CIMultiDict([("Date", "now"), ("Retry-After", "1"), ("X-Request-Id", "r1")])
-    other = CIMultiDict([("Date", "then"), ("Retry-After", "2"), ("X-Request-Id", "r2")])
+    first = {"date": "now", "retry-after": "1", "x-request-id": "r1"}
+    other = {"date": "then", "retry-after": "2", "x-request-id": "r2"}
 
     assert response_headers(first) == {"retry-after": "1", "x-request-id": "r1"}
     assert response_headers(other) == {"retry-after": "2", "x-request-id": "r2"}
 
 
-def test_of_a_response_header_that_comes_twice_the_last_good_value_counts() -> None:
-    headers = CIMultiDict([("Retry-After", "1"), ("Retry-After", "2"), ("Retry-After", "\t")])
-
-    assert response_headers(headers) == {"retry-after": "2"}
-
-
 def test_many_response_headers_may_be_longer_together_than_one_may_be() -> None:
-    headers = CIMultiDict({f"x-ratelimit-{number}": "v" * 100 for number in range(9)})
+    headers = {f"x-ratelimit-{number}": "v" * 100 for number in range(9)}
 
-    long = CIMultiDict({**headers, "openai-version": "v" * 257})
-
-    assert response_headers(long) == dict(headers)
+    assert response_headers({**headers, "openai-version": "v" * 257}) == headers
 
 
 def test_connection_names_are_lower_cased_and_trimmed() -> None:
@@ -187,7 +177,7 @@ def test_connection_names_are_lower_cased_and_trimmed() -> None:
 def test_value_crosses_only_as_printable_ascii_of_sane_length(value: str, good: bool) -> None:
     assert is_field_value(value) is good
     assert ("accept" in request_headers({"accept": value})) is good
-    assert ("retry-after" in response_headers(CIMultiDict({"Retry-After": value}))) is good
+    assert ("retry-after" in response_headers({"retry-after": value})) is good
 
 
 @settings(deadline=None)
@@ -196,7 +186,7 @@ def test_no_header_can_make_the_lists_fail_or_leak(headers: dict[str, str]) -> N
     folded = CIMultiDict(headers)
 
     assert set(request_headers(folded)) <= set(CROSSING)
-    crossed = response_headers(folded)
+    crossed = response_headers({name.lower(): value for name, value in headers.items()})
     assert all(RESPONSE_CASES.get(name, name.startswith("x-ratelimit-")) for name in crossed)
     assert all(is_field_value(value) for value in crossed.values())
 
@@ -224,7 +214,7 @@ def test_exposed_headers_are_the_proxys_or_cross_from_upstreams() -> None:
     messages = MessagesApi().answer_headers("0" * 24)
     assert created_path("/x") == "/x"
     for name in EXPOSED.removeprefix("location, ").split(", "):
-        crossed = response_headers(CIMultiDict({name: "1"}))
+        crossed = response_headers({name: "1"})
         assert name.startswith("x-jarvis-") or name in messages or crossed == {name: "1"}
 
 

@@ -137,7 +137,7 @@ class UpstreamAttempt:
     async def _relay_raw(self, reply: TransportResponse) -> web.StreamResponse:
         """Relay an answer unchanged, by its content: its declared type may be wrong."""
         call, wants_stream = self._call, self.client_stream is not None
-        label, endpoint = reply.headers.get("Content-Type", ""), call.endpoint
+        label, endpoint = reply.headers.get("content-type", ""), call.endpoint
         if call.method == "HEAD" or not is_looked_at(label, endpoint, asked=wants_stream):
             return await forward_bytes(self._request, reply, self._deadlines)
         if not wants_stream and media_type(label) == _JSON and endpoint in ANSWERS_JSON:
@@ -218,7 +218,7 @@ class UpstreamAttempt:
         *first* is the kind of its first bytes.
         """
         body = await self._read_buffered(reply)
-        label, endpoint = reply.headers.get("Content-Type", ""), self._call.endpoint
+        label, endpoint = reply.headers.get("content-type", ""), self._call.endpoint
         if endpoint in ANSWERS_JSON and self._call.method == "POST" and not body.strip():
             raise bad_response()  # elsewhere an empty answer is valid, as of silence
         self._exchange.translate_reply(body)

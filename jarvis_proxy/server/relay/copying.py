@@ -24,7 +24,7 @@ async def forward_bytes(
     """
     headers = common_headers(request)
     headers.update(forwarded_headers(request, reply.headers))
-    length = reply.headers.get("Content-Length")
+    length = reply.headers.get("content-length")
     response = web.StreamResponse(status=reply.status, headers=headers)
     if length is not None and length.isdecimal():
         response.content_length = int(length)

@@ -160,7 +160,7 @@ def refusal(
         return upstream_error_response(status, headers, raw)
     if is_own:
         return secret_refused()
-    read, _ = read_refusal(status, headers.get("Content-Type", ""), raw)
+    read, _ = read_refusal(status, headers.get("content-type", ""), raw)
     return UpstreamRefusal(auth_failed(upstream, read.reason or read.message), status, raw)
 
 

@@ -103,12 +103,12 @@ def upstream_error_response(
 
     Of anything else, an excerpt becomes the message of an error in OpenAI's form.
     """
-    error, body = read_refusal(status, headers.get("Content-Type", ""), raw)
+    error, body = read_refusal(status, headers.get("content-type", ""), raw)
     forwarded = response_headers(headers)
     error.retry_after = retry_after_seconds(forwarded)
     for name in _BODY_HEADERS:
         forwarded.pop(name, None)
-    label = headers.get("Content-Type", "")
+    label = headers.get("content-type", "")
     is_json_label = (
         media_type(label) == _JSON and charset(label) in (None, "utf-8") and is_field_value(label)
     )

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from multidict import CIMultiDict
-
 from jarvis_proxy.server.relay.deadlines import CallDeadlines
 from jarvis_proxy.upstream_client.errors import NETWORK_ERRORS, bad_response, map_read_error
 from jarvis_proxy.upstream_client.response import Sink
@@ -38,10 +36,8 @@ class PeekedResponse:
             if not is_known(coding):
                 raise bad_response()
             self._inflater = Decompressor(coding)
-            plain = CIMultiDict(reply.headers)
-            for name in ("Content-Encoding", "Content-Length"):
-                plain.popall(name, None)
-            self.headers = plain
+            dropped = ("content-encoding", "content-length")
+            self.headers = {n: v for n, v in reply.headers.items() if n not in dropped}
 
     async def peek(self, deadlines: CallDeadlines) -> First | None:
         """Return the kind of the first bytes, None for an empty answer; nothing is consumed.
@@ -189,5 +185,5 @@ def decompress(
 
 def content_coding(reply: TransportResponse) -> str:
     """Return an answer's content coding, lower-cased; ``""`` for none."""
-    coding = reply.headers.get("Content-Encoding", "").strip().lower()
+    coding = reply.headers.get("content-encoding", "").strip().lower()
     return "" if coding == "identity" else coding

