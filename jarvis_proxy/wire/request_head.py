@@ -222,21 +222,28 @@ def with_model(body: bytes, model: str) -> bytes:
 def with_field(body: bytes, name: str, value: bytes) -> bytes:
     """Return *body*, a JSON object, with the JSON *value* as field *name*.
 
-    Other fields keep their bytes. Lone surrogates are masked, as the decoder rejects them.
+    A new field comes last, and every byte before it stays. With a value in place of an old one, all
+    other values keep their bytes. Lone surrogates are masked, as the decoder rejects them.
 
     Raises:
         ProxyError: 400 `invalid_json`, the body is nested too deeply.
     """
-    changed = {name: msgspec.Raw(value)}
+    hidden = None
     try:
         try:
-            return msgspec.json.encode(_FIELDS.decode(body) | changed)
+            fields = _FIELDS.decode(body)
         except msgspec.DecodeError:
             hidden = surrogates.MaskedSurrogates(body, other=value)
-        fields = _FIELDS.decode(hidden.body) | changed
+            fields = _FIELDS.decode(hidden.body)
     except RecursionError:
         raise _nested() from None
-    return hidden.restore(msgspec.json.encode(fields))
+    if name not in fields:
+        end = body.rindex(b"}")
+        separator = b"," if fields else b""
+        new = msgspec.json.encode(name) + b":" + value
+        return b"".join((body[:end], separator, new, body[end:]))
+    changed = msgspec.json.encode(fields | {name: msgspec.Raw(value)})
+    return changed if hidden is None else hidden.restore(changed)
 
 
 def wants_usage(body: bytes) -> bool:

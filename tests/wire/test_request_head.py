@@ -403,6 +403,10 @@ def test_lone_surrogates_keep_their_bytes_with_another_model() -> None:
 
 def test_model_is_added_where_none_was_named() -> None:
     assert with_model(b'{"a":1}', "x") == b'{"a":1,"model":"x"}'
+    assert with_model(b'{ "a" : 1,"a":2, "b":"\\ud83d" } \n', "x") == (
+        b'{ "a" : 1,"a":2, "b":"\\ud83d" ,"model":"x"} \n'
+    )
+    assert with_model(b" { }", "x") == b' { "model":"x"}'
 
 
 def test_model_cannot_be_put_into_an_abyss() -> None:
