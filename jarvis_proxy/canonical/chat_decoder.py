@@ -7,8 +7,7 @@ import msgspec
 from jarvis_proxy.canonical.bounds import check_request, check_values, decoded_size
 from jarvis_proxy.canonical.call import Decoded
 from jarvis_proxy.canonical.chat_request import ChatRequest
-from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid
-from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.canonical.validation_errors import DECODE_ERRORS, from_decode_error, invalid
 from jarvis_proxy.wire import text as surrogates
 
 _DECODER: Final = msgspec.json.Decoder(ChatRequest)
@@ -22,13 +21,22 @@ class DecodedChat(NamedTuple):
 
 
 def decode_chat(body: bytes) -> Decoded:
-    """Return the ``DecodedChat`` of *body*, wrapped.
+    """Return the ``DecodedChat`` of *body*, wrapped. Raises as ``parse_chat``."""
+    return Decoded(parse_chat(body), decoded_size(body))
+
+
+def parse_chat(body: bytes) -> DecodedChat:
+    """Return the decoded *body*.
 
     Raises:
         ProxyError: 400, the body is not the JSON of a chat request, has no messages, or exceeds
             the bounds of a request.
     """
-    request = _decode(body)
+    check_values(body)
+    try:
+        request = surrogates.decode(_DECODER, body)
+    except DECODE_ERRORS as exc:
+        raise from_decode_error(exc) from exc
     if not request.messages:
         message = (
             "Invalid 'messages': empty array. Expected an array with minimum length 1, "
@@ -36,7 +44,7 @@ def decode_chat(body: bytes) -> Decoded:
         )
         raise invalid("messages", message, "empty_array")
     check_request(request)
-    return Decoded(DecodedChat(request, len(body)), decoded_size(body))
+    return DecodedChat(request, len(body))
 
 
 def chat_in(decoded: Decoded) -> ChatRequest:
@@ -44,15 +52,3 @@ def chat_in(decoded: Decoded) -> ChatRequest:
     chat = decoded.peek()
     assert isinstance(chat, DecodedChat)  # noqa: S101 - it was not taken yet
     return chat.request
-
-
-def _decode(body: bytes) -> ChatRequest:
-    check_values(body)
-    try:
-        return surrogates.decode(_DECODER, body)
-    except msgspec.ValidationError as exc:
-        raise from_msgspec_error(exc) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
-    except RecursionError as exc:
-        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc

@@ -13,6 +13,8 @@ import msgspec
 from jarvis_proxy.errors import ProxyError
 
 _T = TypeVar("_T")
+DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoders of JSON raise; ``msgspec.ValidationError`` is one of them."""
 _MISSING: Final = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 _EXPECTED: Final = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<got>[^`]+)`")
 _WORDS: Final = {
@@ -77,6 +79,15 @@ def out_of_range(
     )
     side = "below_min" if below else "above_max"
     return invalid(param, message, f"{number}_{side}_value")
+
+
+def from_decode_error(exc: Exception) -> ProxyError:
+    """Return the 400 for a body that raised one of ``DECODE_ERRORS``."""
+    if isinstance(exc, msgspec.ValidationError):
+        return from_msgspec_error(exc)
+    is_deep = isinstance(exc, RecursionError)
+    message = "The body is nested too deeply." if is_deep else f"The body is not valid JSON: {exc}."
+    return ProxyError(400, message, code="invalid_json", should_retry=False)
 
 
 def check_range(param: str, value: float, low: float, high: float) -> None:

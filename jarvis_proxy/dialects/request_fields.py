@@ -6,7 +6,12 @@ from typing import TypeVar
 import msgspec
 
 from jarvis_proxy.canonical.bounds import check_values
-from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid, unknown_value
+from jarvis_proxy.canonical.validation_errors import (
+    DECODE_ERRORS,
+    from_decode_error,
+    invalid,
+    unknown_value,
+)
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
 
@@ -22,11 +27,8 @@ def decode_body(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     check_values(body)
     try:
         return surrogates.decode(decoder, body)
-    except msgspec.ValidationError as exc:
-        raise from_msgspec_error(exc) from exc
-    except (ValueError, RecursionError) as exc:
-        message = "The request body is not valid JSON."
-        raise ProxyError(400, message, code="invalid_json", should_retry=False) from exc
+    except DECODE_ERRORS as exc:
+        raise from_decode_error(exc) from exc
 
 
 def check_choice(param: str, value: str | None, known: Collection[str]) -> None:

@@ -4,8 +4,10 @@ import msgspec
 import pytest
 
 from jarvis_proxy.canonical.validation_errors import (
+    DECODE_ERRORS,
     check_range,
     convert,
+    from_decode_error,
     from_msgspec_error,
     invalid,
     json_type_name,
@@ -145,3 +147,21 @@ def test_unknown_value_names_the_known_ones(known: tuple[str, ...], words: str) 
 
     assert error.message == f"Invalid value: '{'x' * 64}'. Supported values are: {words}."
     assert (error.status, error.code, error.param) == (400, "invalid_value", "mode")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        (b"{", "invalid_json", "The body is not valid JSON: "),
+        (b'{"a":"\xff"}', "invalid_json", "The body is not valid JSON: "),
+        (b"[" * 5000, "invalid_json", "The body is nested too deeply."),
+        (b'{"a":"x"}', "invalid_type", "Invalid type for "),
+    ],
+)
+def test_body_that_cannot_be_decoded_is_a_400(body: bytes, code: str, words: str) -> None:
+    with pytest.raises(DECODE_ERRORS) as failed:
+        msgspec.json.decode(body, type=dict[str, int] if code == "invalid_type" else object)
+    error = from_decode_error(failed.value)
+
+    assert (error.status, error.code) == (400, code)
+    assert error.message.startswith(words)

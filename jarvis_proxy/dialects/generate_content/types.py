@@ -12,7 +12,11 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from jarvis_proxy.canonical.bounds import check_values
-from jarvis_proxy.canonical.validation_errors import from_msgspec_error
+from jarvis_proxy.canonical.validation_errors import (
+    DECODE_ERRORS,
+    from_decode_error,
+    from_msgspec_error,
+)
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
 
@@ -216,10 +220,8 @@ def decode_object(body: bytes) -> JsonObject:
         return camel_keys(value) if _MAYBE_SNAKE.search(body) else value
     except msgspec.ValidationError:
         raise ProxyError(400, "The body must be a JSON object.", code="invalid_json") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
-    except RecursionError as exc:
-        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
+    except DECODE_ERRORS as exc:
+        raise from_decode_error(exc) from exc
 
 
 def camel_keys(value: Any) -> Any:

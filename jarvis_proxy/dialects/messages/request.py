@@ -11,6 +11,7 @@ import msgspec
 from jarvis_proxy.canonical.bounds import MAX_MESSAGES, check_length, check_values
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.request import CanonicalRequest
+from jarvis_proxy.canonical.validation_errors import DECODE_ERRORS, from_decode_error
 from jarvis_proxy.dialects.messages.blocks import JsonObject
 from jarvis_proxy.dialects.messages.history import read_history
 from jarvis_proxy.dialects.messages.param_map import MessagesParams
@@ -29,7 +30,6 @@ from jarvis_proxy.dialects.messages.validation import (
     required,
     unknown_type,
 )
-from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.wire import text as surrogates
 
 _T = TypeVar("_T")
@@ -82,10 +82,8 @@ def _decoding(read: Callable[[], _T]) -> _T:
         return read()
     except msgspec.ValidationError as exc:
         raise from_msgspec_error(exc) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
-    except RecursionError as exc:
-        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
+    except DECODE_ERRORS as exc:
+        raise from_decode_error(exc) from exc
 
 
 def _canonical(request: Request, ignored: IgnoredParams) -> MessagesRequest:

@@ -22,7 +22,12 @@ from jarvis_proxy.canonical.namespaces import TOOL_SEARCH
 from jarvis_proxy.canonical.prompt_tokens import estimate_tokens
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.canonical.sealed_conversation import ConversationSeal
-from jarvis_proxy.canonical.validation_errors import from_msgspec_error, invalid, missing
+from jarvis_proxy.canonical.validation_errors import (
+    DECODE_ERRORS,
+    from_decode_error,
+    invalid,
+    missing,
+)
 from jarvis_proxy.dialects.responses.answer import ResponseAnswer, ResponseOptions
 from jarvis_proxy.dialects.responses.conversation import EarlierItems, earlier_items, with_referred
 from jarvis_proxy.dialects.responses.input_items import JsonObject, LoadedTools, read_input
@@ -184,12 +189,8 @@ def _decode(body: bytes) -> tuple[_Request, dict[str, Raw], dict[str, Any]]:
         body = surrogates.replace_lone_surrogates(body)
         fields = _FIELDS.decode(body)
         return _REQUEST.decode(body), fields, echo_of(fields)
-    except msgspec.ValidationError as exc:
-        raise from_msgspec_error(exc) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
-    except RecursionError as exc:
-        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
+    except DECODE_ERRORS as exc:
+        raise from_decode_error(exc) from exc
 
 
 def _refuse_state(request: _Request, seal: ConversationSeal | None) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from jarvis_proxy.canonical.adapters import ModelFeatures
 from jarvis_proxy.canonical.answer import Answer
 from jarvis_proxy.canonical.call import Call, Decoded
+from jarvis_proxy.canonical.chat_decoder import DecodedChat, parse_chat
 from jarvis_proxy.canonical.exchange import (
     NOTHING_NEEDED,
     Exchange,
@@ -26,9 +27,7 @@ from jarvis_proxy.upstreams.anthropic.errors import message_of, translate_error
 from jarvis_proxy.upstreams.anthropic.reader import MessagesReader
 from jarvis_proxy.upstreams.anthropic.recovery import NO_FALLBACKS, RequestFallbacks, remedies
 from jarvis_proxy.upstreams.anthropic.request.build import (
-    DecodedRequest,
     MessagesPlan,
-    decode,
     needs,
     write_request,
 )
@@ -87,8 +86,8 @@ class AnthropicUpstream:
         """
         _check_model(call)
         first = decoded.take() if decoded is not None else None
-        shows = read().show_thoughts if isinstance(first, DecodedRequest) else None
-        waiting = [first] if isinstance(first, DecodedRequest) else []
+        shows = read().show_thoughts if isinstance(first, DecodedChat) else None
+        waiting = [first] if isinstance(first, DecodedChat) else []
 
         def build(fallbacks: RequestFallbacks) -> MessagesPlan:
             shown = shows
@@ -96,7 +95,7 @@ class AnthropicUpstream:
                 request = waiting.pop()
             else:
                 canonical = read()
-                request, shown = decode(canonical.body), canonical.show_thoughts
+                request, shown = parse_chat(canonical.body), canonical.show_thoughts
             return write_request(
                 request,
                 call.target_model,

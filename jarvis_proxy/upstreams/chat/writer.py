@@ -15,8 +15,10 @@ from msgspec import Raw
 from jarvis_proxy.canonical.bounds import check_request, check_values
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.canonical.validation_errors import from_msgspec_error
-from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.canonical.validation_errors import (
+    DECODE_ERRORS,
+    from_decode_error,
+)
 from jarvis_proxy.upstreams.chat.content import ContentWriter
 from jarvis_proxy.upstreams.chat.messages import MessageWriter, WrittenMessage
 from jarvis_proxy.upstreams.chat.recovery import (
@@ -99,10 +101,8 @@ def _decode(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
     check_values(body)
     try:
         request, fields = _REQUEST.decode(body), _FIELDS.decode(body)
-    except msgspec.ValidationError as exc:
-        raise from_msgspec_error(exc) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise ProxyError(400, "The body is not valid JSON.", code="invalid_json") from exc
+    except DECODE_ERRORS as exc:
+        raise from_decode_error(exc) from exc
     check_request(request)
     return request, {name: value for name, value in fields.items() if bytes(value) != _NULL}
 

@@ -268,11 +268,8 @@ def _decode(body: bytes) -> _Request:
     check_values(body)
     try:
         return surrogates.decode(_REQUEST, body)
-    except msgspec.ValidationError as exc:
-        raise faults.from_msgspec_error(exc) from exc
-    except DECODE_ERRORS as exc:
-        message = "The request body is not valid JSON."
-        raise ProxyError(400, message, code="invalid_json", should_retry=False) from exc
+    except faults.DECODE_ERRORS as exc:
+        raise faults.from_decode_error(exc) from exc
 
 
 def _texts(value: object) -> list[str]:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from jarvis_proxy.canonical.chat_decoder import parse_chat
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.anthropic.recovery import NO_FALLBACKS, RequestFallbacks
-from jarvis_proxy.upstreams.anthropic.request.build import MessagesPlan, decode, write_request
+from jarvis_proxy.upstreams.anthropic.request.build import MessagesPlan, write_request
 from jarvis_proxy.upstreams.anthropic.request.content import ImageUrls
 from tests.support.strict_anthropic import check
 
@@ -41,7 +42,7 @@ def plan_for(
 ) -> MessagesPlan:
     """Return the plan for a canonical request."""
     return write_request(
-        decode(json.dumps(body).encode()),
+        parse_chat(json.dumps(body).encode()),
         model,
         stream=stream,
         media=media or {},

@@ -10,16 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
-from jarvis_proxy.canonical.bounds import check_links, check_request, check_values, decoded_size
-from jarvis_proxy.canonical.call import Decoded
-from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.bounds import check_links
+from jarvis_proxy.canonical.chat_decoder import DecodedChat, chat_in, decode_chat
 from jarvis_proxy.canonical.exchange import Media, Prerequisites
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.json_values import compact
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.canonical.validation_errors import (
     check_range,
-    from_msgspec_error,
     invalid,
     missing,
     out_of_range,
@@ -41,7 +39,6 @@ from jarvis_proxy.upstreams.anthropic.request.thinking import (
 )
 from jarvis_proxy.upstreams.anthropic.request.tool_choice import ToolChoice, write_tool_choice
 from jarvis_proxy.upstreams.anthropic.request.tools import AnthropicTools, placeholder, read_tools
-from jarvis_proxy.wire import text as surrogates
 from jarvis_proxy.wire.work_budget import WorkBudget
 
 JsonObject = dict[str, Any]
@@ -53,7 +50,6 @@ _PENALTIES: Final = ("presence_penalty", "frequency_penalty")
 _TIERS: Final = {"auto": "auto", "default": "standard_only"}
 _ONLY_JSON: Final = "Answer with JSON only, without code fences or other text."
 _WITH_SCHEMA: Final = "The JSON must follow this JSON Schema:\n"
-_REQUEST: Final = msgspec.json.Decoder(ChatRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,58 +64,25 @@ class MessagesPlan:
     ignored: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedRequest:
-    """A decoded request, and the size of its body in bytes."""
-
-    request: ChatRequest
-    size: int
-
-
 def needs(request: CanonicalRequest, image_urls: ImageUrls = "fetch") -> Prerequisites:
     """Return the links to download before ``write_request``, and the decoded request.
 
     Raises:
         ProxyError: 400 with a param of the canonical request.
     """
-    decoded = decode(request.body)
+    decoded = decode_chat(request.body)
     found: list[str] = []
     if image_urls == "fetch":
-        found = links(message.content for message in decoded.request.messages)
+        found = links(message.content for message in chat_in(decoded).messages)
     check_links(len(found))
     return Prerequisites(
         urls=tuple(dict.fromkeys(found)),
-        decoded=Decoded(decoded, decoded_size(request.body)),
+        decoded=decoded,
     )
 
 
-def decode(body: bytes) -> DecodedRequest:
-    """Return the decoded request.
-
-    Raises:
-        ProxyError: 400, the body is no chat request, or exceeds the bounds.
-    """
-    check_values(body)
-    try:
-        request = surrogates.decode(_REQUEST, body)
-    except msgspec.ValidationError as exc:
-        raise from_msgspec_error(exc) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise ProxyError(400, f"The body is not valid JSON: {exc}.", code="invalid_json") from exc
-    except RecursionError as exc:
-        raise ProxyError(400, "The body is nested too deeply.", code="invalid_json") from exc
-    if not request.messages:
-        message = (
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, "
-            "but got an empty array instead."
-        )
-        raise invalid("messages", message, "empty_array")
-    check_request(request)
-    return DecodedRequest(request, len(body))
-
-
 def write_request(
-    decoded: DecodedRequest,
+    decoded: DecodedChat,
     model: str,
     *,
     stream: bool,
@@ -153,7 +116,7 @@ class _Writer:
 
     def __init__(
         self,
-        decoded: DecodedRequest,
+        decoded: DecodedChat,
         traits: ModelTraits,
         notes: IgnoredParams,
         fallbacks: RequestFallbacks,

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from jarvis_proxy.canonical.chat_decoder import parse_chat
 from jarvis_proxy.errors import ProxyError
-from jarvis_proxy.upstreams.anthropic.request.build import decode
 from tests.upstreams.anthropic.chat import (
     NEWEST,
     OBJECT,
@@ -220,7 +220,7 @@ def test_a_request_that_is_none_is_refused(body: object, code: str) -> None:
 )
 def test_a_body_that_is_no_json_is_refused(body: bytes, message: str) -> None:
     with pytest.raises(ProxyError, match=message) as caught:
-        decode(body)
+        parse_chat(body)
 
     assert (caught.value.status, caught.value.code) == (400, "invalid_json")
 
