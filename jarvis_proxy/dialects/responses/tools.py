@@ -5,7 +5,7 @@ The input also contains tools: those found by a search at the client, and those 
 Source: https://platform.openai.com/docs/api-reference/responses/create#tools (read 2026-11).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -54,8 +54,20 @@ def chat_tools(
     if tools is None and not loaded:
         return None
     found = CanonicalTools()
-    at: dict[str | Member, int] = {}
-    for index, tool in enumerate(tools or ()):
+    places = _declare(found, tools or [], ignored, draws=draws)
+    _load(found, places, _flatten(loaded, ignored))
+    if any(map(_is_clients_search, found.tools)):
+        found.client_types.add(TOOL_SEARCH)
+    found.tools = [_as_chat(tool) for tool in found.tools]
+    return found
+
+
+def _declare(
+    found: CanonicalTools, tools: list[JsonObject], ignored: IgnoredParams, *, draws: bool
+) -> dict[str | Member, int]:
+    """Add the tools of ``tools`` to *found*; return the place of each by its key."""
+    places: dict[str | Member, int] = {}
+    for index, tool in enumerate(tools):
         param = f"tools[{index}]"
         if draws and tool.get("type") == _PAINTING:
             found.paints = True
@@ -66,12 +78,21 @@ def chat_tools(
             found.client_types.add(str(tool["type"]))
             tool = function
         for plain, where in _plain(tool, param, ignored):
-            at[_key(plain, where)] = len(found.tools)
+            places[_key(plain, where)] = len(found.tools)
             found.tools.append(plain)
             found.params.append(where)
+    return places
+
+
+def _load(
+    found: CanonicalTools,
+    places: dict[str | Member, int],
+    loaded: Iterable[tuple[JsonObject, str]],
+) -> None:
+    """Add the tools that came in the input to *found*, or replace earlier ones of them."""
     declared = len(found.tools)
-    for plain, where in _loaded(loaded, ignored):
-        place = at.setdefault(_key(plain, where), len(found.tools))
+    for plain, where in loaded:
+        place = places.setdefault(_key(plain, where), len(found.tools))
         if place == len(found.tools):
             found.tools.append(plain)
             found.params.append(where)
@@ -80,10 +101,6 @@ def chat_tools(
             found.tools[place].pop(_LATER, None)
         else:
             found.tools[place], found.params[place] = plain, where
-    if any(map(_is_clients_search, found.tools)):
-        found.client_types.add(TOOL_SEARCH)
-    found.tools = [_as_chat(tool) for tool in found.tools]
-    return found
 
 
 def listed(tools: list[JsonObject]) -> str:
@@ -99,7 +116,7 @@ def listed(tools: list[JsonObject]) -> str:
     return f"Tools that are available now: {', '.join(names)}" if names else "No tool was found."
 
 
-def _loaded(
+def _flatten(
     loaded: list[tuple[JsonObject, str]], ignored: IgnoredParams
 ) -> Iterator[tuple[JsonObject, str]]:
     for tool, param in loaded:
