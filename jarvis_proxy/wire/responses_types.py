@@ -262,8 +262,16 @@ def echo_of(fields: Mapping[str, Raw]) -> dict[str, Any]:
             given = _filled(_FIELDS.decode(given), _FIELDS.decode(_OBJECTS[name]))
         elif name == "tools":
             given = Raw(msgspec.json.encode([_tool(tool) for tool in _TOOLS.decode(given)]))
-        echo[name] = given
+        echo[name] = one_line(given)
     return echo
+
+
+def one_line(value: Raw) -> Raw:
+    """Return JSON without line breaks: one would end the event that repeats the value."""
+    text = bytes(value)
+    if b"\n" not in text and b"\r" not in text:
+        return value
+    return Raw(msgspec.json.format(text, indent=-1))
 
 
 def _filled(given: dict[str, Raw], defaults: dict[str, Raw]) -> Raw:

@@ -44,6 +44,19 @@ def test_values_are_repeated_in_their_own_bytes() -> None:
     assert (bytes(echo["temperature"]), bytes(echo["user"])) == (b"1e0", b'"\\u0061"')
 
 
+@pytest.mark.parametrize("field", ["tools", "text", "reasoning", "metadata", "tool_choice"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_what_is_repeated_has_no_line_breaks(field: str, end: str) -> None:
+    """Clients indent what they send, and an event ends with its line."""
+    value: object = {"type": "function", "a": {"b": "c d"}}
+    indented = json.dumps([value] if field == "tools" else value, indent=2).replace("\n", end)
+    (repeated,) = echo_of({field: msgspec.Raw(indented.encode())}).values()
+
+    assert b"\n" not in bytes(repeated)
+    assert b"\r" not in bytes(repeated)
+    assert b'{"b":"c d"}' in bytes(repeated)
+
+
 def test_objects_are_filled_up() -> None:
     echo = echoed(text={"verbosity": None, "format": {"type": "json_object"}}, reasoning={"a": 1})
 

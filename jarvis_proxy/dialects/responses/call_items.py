@@ -22,6 +22,7 @@ from jarvis_proxy.wire.responses_types import (
     LocalShellCallItem,
     ShellCallItem,
     ToolSearchCallItem,
+    one_line,
 )
 
 ActionItem: TypeAlias = ToolSearchCallItem | LocalShellCallItem | ShellCallItem | ApplyPatchCallItem
@@ -109,9 +110,9 @@ def is_json(text: str) -> bool:
 
 
 def as_object(text: str) -> Raw:
-    """Return *text* if it is a JSON object, otherwise an object that contains it."""
+    """Return *text*, in one line, if it is a JSON object; otherwise an object that contains it."""
     try:
         msgspec.json.decode(text, type=dict[str, Raw])
     except (ValueError, RecursionError):
         return Raw(msgspec.json.encode({"_raw_arguments": text}))
-    return Raw(text.encode())
+    return one_line(Raw(text.encode()))

@@ -51,6 +51,7 @@ def test_arguments_that_were_cut_off_are_no_json(text: str, whole: bool) -> None
     ("text", "found"),
     [
         ('{"a": 1}', '{"a": 1}'),
+        ('{\n  "a": "b c"\r\n}', '{"a":"b c"}'),
         ("[1]", '{"_raw_arguments":"[1]"}'),
         ("x", '{"_raw_arguments":"x"}'),
     ],
