@@ -137,7 +137,7 @@ async def test_an_array_crosses_byte_for_byte(proxy: Proxy, google: Google) -> N
     assert response.headers["content-type"].startswith("application/json")
 
 
-@pytest.mark.parametrize("verb", ["countTokens", "embedContent", "batchEmbedContents"])
+@pytest.mark.parametrize("verb", ["countTokens", "embedContent", "batchEmbedContents", "predict"])
 async def test_the_other_methods_cross(proxy: Proxy, google: Google, verb: str) -> None:
     body = b'{"totalTokens": 3, "embedding": {"values": [0.5]}}\n'
     google.says(body)

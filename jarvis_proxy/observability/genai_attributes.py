@@ -16,6 +16,7 @@ _PROVIDERS: Final = {"gemini": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_
 _OPERATIONS: Final = (
     ("embed", "embeddings"),
     ("generateContent", "generate_content"),
+    ("predict", "predict"),
     ("/completions", "text_completion"),
 )
 _CHAT: Final = ("/chat/completions", "/responses", "/messages")

@@ -11,8 +11,10 @@ STREAM: Final = "streamGenerateContent"
 COUNT_TOKENS: Final = "countTokens"
 EMBED: Final = "embedContent"
 BATCH_EMBED: Final = "batchEmbedContents"
+PREDICT: Final = "predict"
+"""Imagen draws by it."""
 
-VERBS: Final = (GENERATE, STREAM, COUNT_TOKENS, EMBED, BATCH_EMBED)
+VERBS: Final = (GENERATE, STREAM, COUNT_TOKENS, EMBED, BATCH_EMBED, PREDICT)
 """The methods that are served; each is the ``endpoint`` of its calls."""
 
 _CROSSING: Final = frozenset(("alt", "fields", "prettyprint", "quotauser", ".xgafv"))

@@ -37,6 +37,7 @@ def attempt(**changes: object) -> AttemptRecord:
         ("/v1beta/models/*:generateContent", "generate_content"),
         ("/v1beta/models/*:streamGenerateContent", "generate_content"),
         ("/v1beta/models/*:batchEmbedContents", "embeddings"),
+        ("/v1beta/models/*:predict", "predict"),
         ("/v1/embeddings", "embeddings"),
         ("/v1/completions", "text_completion"),
         ("", "request"),

@@ -37,7 +37,6 @@ _UNSERVED: Final = (
     "countMessageTokens",
     "embedText",
     "generateAnswer",
-    "predict",
     "predictLongRunning",
 )
 _RELAYED: Final = (

@@ -16,6 +16,7 @@ from jarvis_proxy.upstreams.chat.foreign_state import relay_chat, without_foreig
 from jarvis_proxy.upstreams.chat.target import chat_target
 from jarvis_proxy.upstreams.openai import OpenAIUpstream, PassthroughExchange
 from jarvis_proxy.upstreams.refusal_body import read_refusal
+from jarvis_proxy.wire.google_verbs import PREDICT
 
 CHAT: Final = "chat/completions"
 RESPONSES: Final = "responses"
@@ -103,6 +104,8 @@ class CompatibleUpstream:
         Raises:
             ProxyError: 400, the call cannot be expressed, or the service has no such endpoint.
         """
+        if call.endpoint == PREDICT:
+            raise _unsupported(f"beta/models/{call.model[:64]}:{PREDICT}")
         if call.endpoint == CHAT:
             return relay_chat(self._relay, self._target, call)
         has_responses = self._has_responses(call)

@@ -84,7 +84,7 @@ def test_a_name_that_is_none_does_not_exist(model: str) -> None:
         "/upload/v1beta/files",
         "/v1beta/interactions",
         "/v1beta/operations/x",
-        "/v1beta/models/x:predict",
+        "/v1beta/models/x:predictLongRunning",
         "/v1/models/x:batchGenerateContent",
         "/v1alpha/models/x:asyncBatchEmbedContent",
         "/gemini",

@@ -176,6 +176,14 @@ def test_other_endpoints_are_relayed(endpoint: str) -> None:
     assert (path(exchange), exchange.raw) == (f"/{endpoint}", True)
 
 
+def test_imagens_method_of_google_is_not_served() -> None:
+    with pytest.raises(ProxyError) as caught:
+        asked(an_upstream(), a_call("predict"))
+
+    assert (caught.value.status, caught.value.code) == (400, "unsupported_endpoint")
+    assert "/v1beta/models/m:predict" in caught.value.message
+
+
 def test_responses_are_relayed_where_no_dialect_reads_them() -> None:
     exchange = asked(an_upstream(LOCAL, "chat", knows="messages"))
 
