@@ -27,6 +27,8 @@ _STATUSES: Final = {
 }
 _RPC: Final = "type.googleapis.com/google.rpc."
 _DOMAIN: Final = "jarvis"
+_REASONS: Final = {"invalid_api_key": "API_KEY_INVALID"}
+"""Google's own words, which clients look for; Home Assistant tells a wrong key by this one."""
 _NOT_SOON: Final = 3600.0
 """Seconds to wait for an exhausted quota.
 
@@ -93,7 +95,8 @@ def _wait(error: ProxyError) -> float | None:
 
 
 def _details(error: ProxyError) -> list[dict[str, Any]]:
-    reason = _NOT_UPPER.sub("_", str(error.code or error.error_type).upper())
+    word = str(error.code or error.error_type)
+    reason = _REASONS.get(word) or _NOT_UPPER.sub("_", word.upper())
     details: list[dict[str, Any]] = [
         {"@type": f"{_RPC}ErrorInfo", "reason": reason, "domain": _DOMAIN}
     ]

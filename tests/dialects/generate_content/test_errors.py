@@ -14,6 +14,13 @@ def written(error: ProxyError) -> Any:
     return json.loads(error_body(error))["error"]
 
 
+def test_a_wrong_key_has_googles_reason() -> None:
+    """Home Assistant asks for another key where it finds this word; else it sees no server."""
+    error = written(ProxyError(401, "Incorrect API key provided.", code="invalid_api_key"))
+
+    assert error["details"][0]["reason"] == "API_KEY_INVALID"
+
+
 @pytest.mark.parametrize(
     ("status", "word"),
     [
