@@ -12,6 +12,7 @@ import msgspec
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.mime import SNIFF_BYTES, from_name, normalise, sniff
 from jarvis_proxy.canonical.validation_errors import check_range, invalid, missing, unknown_value
+from jarvis_proxy.dialects.transcription.json_body import json_form
 from jarvis_proxy.wire.multipart_form import Form, FormPart, is_form, read_form
 
 TRANSCRIPTIONS: Final = "audio/transcriptions"
@@ -52,16 +53,13 @@ class TranscriptOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def form_of(body: bytes, headers: Mapping[str, str]) -> Form:
-    """Return the form in a call's *body*.
+    """Return the form that a call's *body* is, or that asks the same as its JSON.
 
     Raises:
-        ProxyError: 400 `missing_required_parameter`, the body is no form, so there is no file;
-            400 `invalid_multipart`.
+        ProxyError: 400 `invalid_multipart`, `invalid_json`, or the sound is not base64.
     """
     content_type = headers.get("content-type", "")
-    if not is_form(content_type):
-        raise missing("file")
-    return read_form(body, content_type)
+    return read_form(body, content_type) if is_form(content_type) else json_form(body)
 
 
 def wants_events(form: Form) -> bool:

@@ -14,6 +14,7 @@ from jarvis_proxy.canonical.adapters import DialectCall, ModelFeatures
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.request import CanonicalRequest
+from jarvis_proxy.canonical.validation_errors import invalid
 from jarvis_proxy.dialects.request_fields import FixedParams, unsuitable_model
 from jarvis_proxy.dialects.transcription.answer import TranscriptAnswer
 from jarvis_proxy.dialects.transcription.instructions import answer_schema, instruct
@@ -45,6 +46,8 @@ class TranscriptionDialect:
         form = form_of(call.body, call.headers)
         ignored = IgnoredParams(strict=call.strict_params)
         options = read_options(form, call.endpoint, ignored)
+        if call.stream and not options.stream:
+            raise invalid("stream", f"A transcript as '{options.format}' is not streamed.")
         if features.speaks or features.draws:
             rest = "does not transcribe. Use one that answers in text, such as gemini-2.5-flash."
             raise unsuitable_model(call.model, rest)

@@ -86,7 +86,7 @@ def test_a_form_needs_a_file(parts: tuple[bytes, ...]) -> None:
 @pytest.mark.parametrize("headers", [{}, {"content-type": "application/json"}])
 def test_what_is_no_form_has_no_file(headers: dict[str, str]) -> None:
     with pytest.raises(ProxyError) as refused:
-        form_of(b"{}", headers)
+        the_file(form_of(b"{}", headers))
 
     assert refused.value.param == "file"
 

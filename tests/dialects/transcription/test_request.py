@@ -17,18 +17,21 @@ FILE = part("file", "OggS", more='; filename="a.ogg"')
 
 
 def read(*parts: bytes, features: ModelFeatures = WRITES) -> DialectCall:
-    call = Call(
+    return TranscriptionDialect().read(a_call(form(*parts), CONTENT_TYPE), features)
+
+
+def a_call(body: bytes, content_type: str, *, stream: bool = False) -> Call:
+    return Call(
         endpoint="audio/transcriptions",
         model="m",
         target_model="m",
-        stream=False,
-        body=form(*parts),
+        stream=stream,
+        body=body,
         id="x" * 24,
         created=1,
         now=0.0,
-        headers={"content-type": CONTENT_TYPE},
+        headers={"content-type": content_type},
     )
-    return TranscriptionDialect().read(call, features)
 
 
 def test_the_chat_request() -> None:
@@ -54,3 +57,26 @@ def test_models_that_do_not_write_are_refused(features: ModelFeatures) -> None:
         read(FILE, features=features)
 
     assert refused.value.param == "model"
+
+
+def test_json_asks_as_a_form_does() -> None:
+    asked = {
+        "model": "m",
+        "temperature": 0,
+        "input_audio": {"data": base64.b64encode(b"OggS").decode(), "format": "ogg"},
+    }
+    call = a_call(json.dumps(asked).encode(), "application/json")
+
+    as_form = read(part("model", "m"), part("temperature", "0"), FILE).request.body
+    assert TranscriptionDialect().read(call, WRITES).request.body == as_form
+
+
+def test_json_that_asks_for_a_stream_of_subtitles_is_refused() -> None:
+    sound = {"data": base64.b64encode(b"OggS").decode(), "format": "ogg"}
+    asked = {"input_audio": sound, "stream": True, "response_format": "srt"}
+    call = a_call(json.dumps(asked).encode(), "application/json", stream=True)
+
+    with pytest.raises(ProxyError) as refused:
+        TranscriptionDialect().read(call, WRITES)
+
+    assert (refused.value.status, refused.value.param) == (400, "stream")
