@@ -65,6 +65,7 @@ _OPENAIS_OWN: Final = frozenset(
     )
 )
 """Tools that only OpenAI's servers run, or that only OpenAI's models can call."""
+_INSTEAD: Final = {"image_generation": ", or one that draws, such as gemini-2.5-flash-image"}
 
 _SEARCH_OPTIONS: Final = "web_search_options"
 
@@ -216,7 +217,8 @@ def _unknown(kind: str, param: str) -> ProxyError:
         return unknown_value(f"{param}.type", kind, ("function", "custom", *_SERVER_TOOLS))
     message = (
         f"This model cannot run tools of type '{kind}': they are part of OpenAI's own service. "
-        "Leave this tool out, declare a function in its place, or choose one of OpenAI's models."
+        "Leave this tool out, declare a function in its place, or choose one of OpenAI's models"
+        f"{_INSTEAD.get(kind, '')}."
     )
     return invalid(f"{param}.type", message)
 

@@ -418,3 +418,4 @@ def test_the_message_says_that_this_model_cannot_run_it(kind: str) -> None:
     assert (error.status, error.param, error.code) == (400, "tools[1].type", "invalid_value")
     assert error.message.startswith(f"This model cannot run tools of type '{kind}'")
     assert "Invalid value" not in error.message
+    assert ("gemini-2.5-flash-image" in error.message) is (kind == "image_generation")
