@@ -1,5 +1,6 @@
 """The client APIs that are served, one row each. IO (reads the request's head)."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,6 +20,8 @@ _APIS: Final[Mapping[ApiName, ClientApi]] = {
     "generate_content": GenerateContentApi(),
 }
 _ANTHROPIC_VERSION: Final = "anthropic-version"
+_ANTHROPIC_PATH: Final = re.compile(r"/+anthropic/|/+(?:v1/+)?(?:messages|complete)(?:/|\Z)")
+"""Paths that only clients of Anthropic's API request."""
 _GOOGLE_HEADERS: Final = ("x-goog-api-key", "x-goog-api-client")
 
 
@@ -37,7 +40,7 @@ def api_name(request: web.Request) -> ApiName:
     if match_endpoint is not None and match_endpoint.api is not None:
         return match_endpoint.api
     path = request.raw_path.partition("?")[0]
-    if _ANTHROPIC_VERSION in request.headers or path.startswith("/anthropic/"):
+    if _ANTHROPIC_VERSION in request.headers or _ANTHROPIC_PATH.match(path):
         return "messages"
     if is_googles(path) or any(name in request.headers for name in _GOOGLE_HEADERS):
         return "generate_content"

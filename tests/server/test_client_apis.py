@@ -108,6 +108,9 @@ async def test_wrong_method_is_reported_in_the_clients_own_form() -> None:
     ("path", "headers"),
     [
         ("/v1/messages/batches", {"anthropic-version": "2023-06-01"}),
+        ("/v1/messages/batches", {}),
+        ("//messages/batches/msgbatch_1", {}),
+        ("/v1/complete", {}),
         ("/anthropic/v1/files", {}),
     ],
 )
