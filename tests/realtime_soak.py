@@ -180,7 +180,7 @@ class Soak:
                 await self._close(plan, acting, other)
 
     async def _break(self, plan: Course, acting: RawSocket, other: RawSocket, offence: str) -> None:
-        """Send what is no frame, or too large a one; both sides are told."""
+        """Send an invalid or too large frame; both sides get a close code."""
         code = 1009 if offence.startswith("too large") else 1002
         started = time.monotonic()
         acting.writer.write(OFFENCES[offence](acting.mask))

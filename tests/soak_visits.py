@@ -197,7 +197,7 @@ async def _leave(
 
 
 def judged(one: Visit, response: RawResponse) -> Outcome:
-    """Return what *response* is to *one*: as it must be, or wrong."""
+    """Return whether *response* is the right one for *one*."""
     expected = EXPECTED[one.kind]
     if response.status not in expected or not response.whole:
         return Outcome("wrong", why=f"status {response.status}, {response.body[-200:]!r}")

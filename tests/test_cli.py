@@ -63,7 +63,7 @@ def env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     for name in set(os.environ) - set(clean_environ({})):
         if not name.startswith(("PYTEST", "COV", "VIRTUAL")):
             monkeypatch.delenv(name)
-    # Where the settings are read from, not how: the .env next to the code is somebody's own.
+    # Only the file's place changes: the .env next to the code is the developer's own.
     monkeypatch.setattr(command, "_ENV_FILE", tmp_path / ".env")
     return monkeypatch
 

@@ -95,7 +95,7 @@ async def test_plain_and_streamed_answers(scene: Scene) -> None:
 
 
 async def _odd(peer: Peer, request: Received) -> None:
-    """Answer in a way of each model's own, none of which the request lets one expect."""
+    """Answer as each model is scripted, whatever the request says."""
     good = chat_chunk("Hi") + chat_chunk(None, "stop")
     match json.loads(request.body)["model"]:
         case "gpt-whole":

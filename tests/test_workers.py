@@ -89,7 +89,7 @@ async def metric(port: int, name: str) -> float:
 
 
 async def counted(port: int, name: str, value: float | Callable[[], float]) -> None:
-    """Wait until a metric has a value, whoever answers: ten times it is not the same one."""
+    """Wait until a metric has a value, from any worker: ten requests reach several."""
     found: set[float] = set()
     async with asyncio.timeout(PATIENCE):
         while found != {value() if callable(value) else value}:

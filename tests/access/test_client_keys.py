@@ -185,7 +185,7 @@ def test_any_key_is_recognised_again(secret: str) -> None:
 
 @dataclass(frozen=True)
 class Digest:
-    """A key of which nothing but its digest is known."""
+    """A key that is known by its digest only."""
 
     name: str
     digest: bytes

@@ -102,7 +102,7 @@ async def test_an_iteration_writes_once() -> None:
 
 
 async def test_much_is_written_at_once_behind_what_is_pending() -> None:
-    """Else the transport could not ask for a pause before all of it lies in memory."""
+    """Otherwise the transport could not pause the writer before all of it is in memory."""
     transport, recorder = batched()
     transport.write(b"a")
     transport.write(b"b" * 65_536)

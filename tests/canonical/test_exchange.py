@@ -1,4 +1,4 @@
-"""What passes between the shell and the upstreams."""
+"""The interface between the shell and the upstreams."""
 
 import pytest
 

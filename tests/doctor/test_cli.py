@@ -67,7 +67,7 @@ def test_argument_errors_and_help_exit_at_once(
 
 
 class Interrupted(Mapping[str, str]):
-    """An environment during whose reading somebody presses Ctrl-C."""
+    """An environment that raises KeyboardInterrupt when it is read."""
 
     def __getitem__(self, name: str) -> str:
         raise KeyboardInterrupt

@@ -62,7 +62,7 @@ async def nginx(folder: Path, target: int, *settings: str) -> AsyncIterator[int]
         port = free_port()
         servers += SERVER.format(port=port, target=target, settings=words)
         target = port
-    # As root its worker would be somebody else, who may not enter the test's folder.
+    # As root its worker would run as another user, who may not enter the test's folder.
     user = "user root;\n" if os.geteuid() == 0 else ""
     config = folder / "nginx.conf"
     config.write_text(CONFIG.format(user=user, folder=folder, servers=servers))

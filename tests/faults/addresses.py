@@ -106,7 +106,7 @@ def _closed(stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> int:
 
 
 def _swallowing(stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> int:
-    """Return the port of a listener whose queue is full: it drops what knocks."""
+    """Return the port of a listener whose queue is full: it drops new connections."""
     listener = stack.enter_context(socket.socket())
     listener.bind(("127.0.0.1", 0))
     listener.listen(0)

@@ -43,7 +43,7 @@ class Observed:
 
 
 def read_event(seen: Observed, item: Any) -> None:
-    """Note what one event of an SDK's stream, or its whole answer, says."""
+    """Record one event of an SDK's stream, or its whole answer."""
     kind = getattr(item, "type", "")
     if kind == "response.output_text.delta":
         seen.text += item.delta
@@ -58,7 +58,7 @@ def read_event(seen: Observed, item: Any) -> None:
 
 
 def note_error(seen: Observed, error: openai.APIError) -> None:
-    """Note what an SDK raised."""
+    """Record the error that an SDK raised."""
     seen.error = type(error).__name__
     seen.code = None if error.code is None else str(error.code)
     seen.words = f"{error} {error.body} {error.__cause__}"

@@ -33,7 +33,7 @@ class BuggyStream(PassthroughStream):
 
 
 class BuggyExchange(PassthroughExchange):
-    """Fails where it is told to."""
+    """Fails when it reads a whole answer, or after *fails_at* pieces of a stream."""
 
     fails_at = 0
 

@@ -19,7 +19,7 @@ OTHERS = [other for _, others in ELSEWHERE for other in others]
 
 
 def test_the_page_is_the_one_that_the_matrix_gives() -> None:
-    """To mend it: python -m tests.faults.document"""
+    """To update it: python -m tests.faults.document"""
     assert render() == PATH.read_text(encoding="utf-8")
 
 

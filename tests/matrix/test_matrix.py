@@ -25,7 +25,7 @@ from tests.matrix.upstreams import UPSTREAMS
 
 
 class Client(NamedTuple):
-    """A client API: how it asks, how it reads, and how it is told of errors."""
+    """A client API: its requests, how it reads answers, and the form of its errors."""
 
     endpoint: str
     streaming_endpoint: str

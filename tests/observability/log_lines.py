@@ -25,7 +25,7 @@ def record(**fields: object) -> CallRecord:
 
 
 def logged(write: Callable[[ThreadedLineWriter], object]) -> list[str]:
-    """Return the lines that *write* has written."""
+    """Return the lines that *write* wrote."""
     stream = io.StringIO()
     writer = ThreadedLineWriter(stream)
     write(writer)

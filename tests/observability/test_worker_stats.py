@@ -1,4 +1,4 @@
-"""The crew: what all workers count together, whoever is asked, and whoever is gone."""
+"""What workers count together, whichever of them answers, and after one has ended."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The connection to a real Redis that is slow, refuses, forgets, dies and comes back."""
+"""The connection to a real Redis that is slow, refuses, loses its data, dies and restarts."""
 
 import asyncio
 import logging

@@ -250,7 +250,7 @@ async def test_address_that_cannot_be_had_is_an_error_and_leaves_nothing_behind(
     stream = io.StringIO()
     writer, log = configure_logging("text", "info", stream)
     before = asyncio.all_tasks()
-    bad = settings(free_port(), HOST="192.0.2.1")  # documentation: nobody's address
+    bad = settings(free_port(), HOST="192.0.2.1")  # reserved for documentation
     with pytest.raises(OSError, match="assign"):
         await serve(bad, log)
     writer.close()

@@ -55,7 +55,7 @@ def nginx_conf(folder: Path, port: int, servers: Sequence[int]) -> str:
             text = _swap(text, f"{line}\n", "", 1)
     text = _swap(text, "listen 443 ssl http2;", f"listen 127.0.0.1:{port};")
     text = text.replace("/var/log/nginx", str(folder))
-    # As root its workers would be somebody else, who may not enter the test's folder.
+    # As root its workers would run as another user, who may not enter the test's folder.
     user = "user root;\n" if os.geteuid() == 0 else ""
     return f"{user}daemon off;\npid {folder}/nginx.pid;\n{text}"
 

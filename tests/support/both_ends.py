@@ -285,7 +285,7 @@ async def fill(sender: RawSocket) -> None:
 
 
 async def see_end(death: Death, other: RawSocket) -> None:
-    """Check that the *other* side of an open session is told, and how."""
+    """Check the close code that the *other* side of an open session gets."""
     if death.is_told_late:
         await other.send(TEXT, b"{}")  # what nobody takes is what tells
     events, code = await other.until_close()

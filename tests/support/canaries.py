@@ -33,7 +33,7 @@ class Canaries:
             self.tokens[f"seal {seal[:12].decode()} {len(self.tokens)}"] = seal.decode()
 
     def found_in(self, data: bytes) -> list[str]:
-        """Return the names of the marks that stand in *data*, in any form."""
+        """Return the names of the marks in *data*, in any encoding."""
         lower = data.lower()
         return [
             name

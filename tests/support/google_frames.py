@@ -1,4 +1,4 @@
-"""What Google's API says in the tests of its clients: frames, and errors."""
+"""Frames and errors of Google's API, for tests of its clients."""
 
 import json
 from typing import Any

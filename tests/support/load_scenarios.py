@@ -132,7 +132,7 @@ class Held:
 
 
 async def hold(streams: int, seconds: float, *, pause: float = 1.0) -> Held:
-    """Hold so many streams open for so long, an event each *pause* seconds, and end them."""
+    """Hold streams open with an event every *pause* seconds, then end them."""
     crowd = Crowd(pause)
     async with (
         crowd.upstream.running(),

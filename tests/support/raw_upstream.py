@@ -71,7 +71,7 @@ class Peer:
         await self.send(body)
 
     def close(self) -> None:
-        """Close in order (FIN)."""
+        """Close the connection with FIN."""
         self.writer.close()
 
     def reset(self) -> None:

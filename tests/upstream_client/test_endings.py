@@ -121,7 +121,7 @@ def test_end_of_an_upstream_that_does_not_read_is_seen_at_once(
 def test_closed_answer_reaches_an_upstream_that_only_writes(
     ways: Ways, way: Way, loop: str
 ) -> None:
-    """It would go on, and its tokens be paid for, as long as somebody reads."""
+    """The upstream would go on, and bill tokens, as long as its answer is read."""
 
     async def play(peer: Peer, request: Received) -> None:
         await peer.head()

@@ -70,7 +70,7 @@ async def test_resolver_that_never_answers_is_given_up() -> None:
 
 
 async def test_address_that_swallows_packets_is_given_up() -> None:
-    """A listener whose queue is full drops what knocks, as a black hole does."""
+    """A listener whose queue is full drops new connections, as a black hole does."""
     with socket.socket() as listener, contextlib.ExitStack() as held:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

@@ -1,4 +1,4 @@
-"""No user gets a byte of another's answer, however an upstream behaves.
+"""No client gets a byte of another's answer, whatever an upstream does.
 
 HTTP/1.1 answers carry no number. Nobody can distinguish bytes that cross a request on the wire from
 its answer. So the upstream here, as a real one that is merely broken, sends nothing unasked while a

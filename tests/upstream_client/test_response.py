@@ -25,7 +25,7 @@ from tests.upstream_client.test_transport import KEY, Sink, asking, opened
 async def waiting(
     sink: Sink, data: bytes
 ) -> AsyncIterator[tuple[UpstreamResponse, asyncio.Task[bool]]]:
-    """Push an answer to *sink*, of which *data* comes when that is waited for."""
+    """Push an answer to *sink*; *data* arrives while the push waits."""
     ready = asyncio.Event()
 
     async def play(peer: Peer, request: Received) -> None:

@@ -1,4 +1,4 @@
-"""A request of which anything was answered is never sent again: counted where it arrives."""
+"""A request that got any byte of an answer is never sent again: counted at the upstream."""
 
 import asyncio
 import os
@@ -103,6 +103,6 @@ def test_what_was_answered_is_never_sent_again(ways: Ways, way: Way, loop: str) 
     again = Counter(faulty.seen.values())
     print(f"{faulty.faults} faults, requests that came so often: {dict(again)}, {dict(results)}")
     assert faulty.faults >= FAULTS
-    assert again[2]  # those of which nothing was answered
+    assert again[2]  # those without any byte of an answer
     assert max(again) == 2
     assert results["200"] > FAULTS / 4

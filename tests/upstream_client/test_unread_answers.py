@@ -1,4 +1,4 @@
-"""An answer that lies in the kernel's buffer when a write fails still arrives."""
+"""An answer that is in the kernel's buffer when a write fails still arrives."""
 
 import asyncio
 import os

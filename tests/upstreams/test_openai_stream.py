@@ -198,7 +198,7 @@ def test_what_is_fed_after_the_end_comes_to_nothing() -> None:
     assert stream.feed_eof() == b""
 
 
-# Whole streams with something that SDKs cannot bear, and what is left of it.
+# Whole streams with something that breaks SDKs, and what is sent instead.
 MENDED: dict[str, tuple[bytes, bytes]] = {
     "id": (b"id: 7\n" + CHUNK, CHUNK),
     "id without space": (b"id:7\n" + CHUNK, CHUNK),

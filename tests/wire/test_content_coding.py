@@ -79,7 +79,7 @@ def test_damage_is_an_error(packed: bytes) -> None:
 
 @pytest.mark.slow
 def test_a_bomb_comes_out_a_piece_at_a_time() -> None:
-    """A hundred megabytes in a hundred kilobytes: what lies in memory is a piece."""
+    """A hundred megabytes in a hundred kilobytes: only one piece is in memory."""
     inflater = Decompressor("gzip")
     inflater.feed(gzip.compress(b"\0" * (100 * 1024 * 1024), 9))
 

@@ -1,4 +1,4 @@
-"""Heartbeats: which client gets which shape, and that SDKs bear it."""
+"""Heartbeats: which client gets which form, and that SDKs accept it."""
 
 import json
 from collections.abc import Mapping

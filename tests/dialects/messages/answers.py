@@ -72,7 +72,7 @@ def answer(*, streamed: bool, shows: bool = True, asked: bool = True) -> Message
 
 
 def stream(*events: Event, usage: ChatUsage | None = USAGE, **flags: bool) -> bytes:
-    """Return the stream that *events* make, the last of which is a finish."""
+    """Return the stream of *events*, which end with a finish."""
     made = answer(streamed=True, **flags)
     for event in events:
         event(made.choice(0))
@@ -149,7 +149,7 @@ _FIELDS = {
 
 
 def _block(block: Json, events: list[Json]) -> Json:
-    """Return *block* with its deltas, each of which fits it."""
+    """Return *block* with deltas of its own kind."""
     empty: Json = {"text": {"text": ""}, "thinking": {"thinking": "", "signature": ""}}
     assert empty.get(block["type"], {}).items() <= block.items()
     pieces = {"text": "", "thinking": "", "partial_json": "", "signature": ""}

@@ -1,4 +1,4 @@
-"""Events of a choice become blocks, of which one is open at a time."""
+"""Events of a choice become blocks; one is open at a time."""
 
 from typing import Any
 

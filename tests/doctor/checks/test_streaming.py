@@ -47,7 +47,7 @@ def at_once() -> ByteBuffer:
 
 
 def bunched() -> ByteBuffer:
-    """Return a stream that left a buffer of ten events."""
+    """Return the timeline of a stream that a hop buffers ten events at a time."""
     return [
         TimedBytes(start * PACE + 1, b"".join(EVENTS[start : start + 10]))
         for start in range(0, 43, 10)

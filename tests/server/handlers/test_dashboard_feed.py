@@ -217,7 +217,7 @@ async def test_no_snapshot_is_made_without_viewers() -> None:
         live.add(call(1))
 
         assert made == 2  # one when it began, one for the viewer
-        # And whoever comes then finds the call in the history.
+        # A later viewer finds the call in the history.
         async with contextlib.aclosing(board.view(context)) as news:
             assert [name for name, _ in await next_events(news)] == ["history", "calls", "usage"]
 

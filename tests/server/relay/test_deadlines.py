@@ -23,7 +23,7 @@ LIMITS = CallTimeouts(
 
 
 class Clock:
-    """A clock that stands still until it is set."""
+    """A clock that changes only when it is set."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""How tools are to be used, in the words that the upstream knows."""
+"""``tool_choice`` in the upstream's form."""
 
 from typing import Any
 

@@ -324,7 +324,7 @@ def _add_delta(message: JSON, delta: JSON) -> None:
 
 
 class Choice(RecordedChoice):
-    """A choice of which the client has been sent what *sent* says."""
+    """A choice; *sent* is the part of it that the client has."""
 
     sent = False
 

@@ -226,7 +226,7 @@ def test_a_frame_that_never_ends_is_refused() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_streams_may_be_cut_anywhere(name: str) -> None:
-    """Whole frames, then the end or an error: whatever Google sends, however it is cut."""
+    """Any bytes from Google, cut anywhere, give whole frames, then the end or an error."""
     data = sent(name)
     out, code, native = outcome([data])
     pieces = [bytes([byte]) for byte in data]

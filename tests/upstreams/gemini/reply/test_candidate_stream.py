@@ -1,4 +1,4 @@
-"""Upstream answers: which frame counts, what ends an answer, what continues it."""
+"""Which frame of an answer counts, what ends an answer, what continues it."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""extension: Google's object in a chat request."""
+"""Google's own options in a chat request."""
 
 from typing import Any
 

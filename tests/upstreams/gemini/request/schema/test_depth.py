@@ -1,4 +1,4 @@
-"""What lies too deep in a schema becomes words."""
+"""Levels that are too deep in a schema become words."""
 
 from typing import Any
 
