@@ -147,7 +147,7 @@ SERVICES_REFUSAL = "service: Invalid n value (currently only n = 1 is supported)
         ("anthropic", "messages", "gemini", 235, 244),
         ("anthropic", "messages", "chat", 237, 244),
         ("openai_responses", "responses", "gemini", 135, 161),
-        ("openai_responses", "responses", "chat", 151, 161),
+        ("openai_responses", "responses", "chat", 148, 161),
         ("openai_responses", "responses", "anthropic", 148, 161),
         ("gemini", "generate", "chat", 226, 275),
         ("gemini", "generate", "anthropic", 213, 275),

@@ -365,3 +365,25 @@ async def test_setting_decides_which_api_is_asked() -> None:
         with pytest.raises(openai.NotFoundError):
             await respond(proxy, "Hi", streamed=True)
     assert [request.path for request in upstream.received] == ["/v1/responses"]
+
+
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [
+        ({"type": "input_image", "file_id": "file-1"}, "invalid_file_id"),
+        ({"type": "input_file", "file_data": "***"}, "invalid_file"),
+        ({"type": "input_file", "file_url": "http://127.0.0.1:1/a.pdf"}, "invalid_file"),
+    ],
+)
+async def test_file_that_cannot_be_sent_is_refused_and_nobody_is_asked(
+    part: Json, code: str
+) -> None:
+    service = StrictChat()
+    content = [{"type": "input_text", "text": "What is in it?"}, part]
+    async with proxy_before(service, DEEPSEEK_APIS="chat", IMAGE_URLS="refuse") as proxy:
+        response = await raw(proxy, input=[{"role": "user", "content": content}])
+
+    error = response.error()
+    assert (response.status, error["code"]) == (400, code)
+    assert error["param"] == "input[0].content[1]"
+    assert (service.bodies, service.refusals) == ([], [])

@@ -165,8 +165,9 @@ class Settings(Telemetry):
         parser=parse.choice("fetch", "pass", "refuse"),
         section=SettingsSection.REQUESTS,
         text=(
-            "What happens to images that are given to Gemini as URLs: `fetch` (guarded "
-            "download here), `pass` (Google downloads) or `refuse`."
+            "What happens to images that are given to Gemini or Claude as URLs, and to files "
+            "for every translated service: `fetch` (guarded download here), `pass` (Google or "
+            "Anthropic downloads; others refuse) or `refuse`."
         ),
     )
     strict_params: bool = setting(

@@ -112,6 +112,7 @@ def _compatible(
         dialects=build_dialects(new_call_id, without=(CHAT, COMPLETIONS)),
         new_id=new_call_id,
         apis=upstream.apis,
+        fetches=settings.image_urls == "fetch",
     )
     transport = HttpTransport(
         upstream.name, upstream.base_url, options=_options(upstream, settings)

@@ -7,7 +7,9 @@ import msgspec
 
 from jarvis_proxy.canonical.adapters import ModelFeatures
 from jarvis_proxy.canonical.answer import Answer
+from jarvis_proxy.canonical.bounds import check_links
 from jarvis_proxy.canonical.call import Call, Decoded
+from jarvis_proxy.canonical.chat_request import ChatMessage
 from jarvis_proxy.canonical.exchange import (
     NOTHING_NEEDED,
     Exchange,
@@ -19,6 +21,7 @@ from jarvis_proxy.canonical.exchange import (
 from jarvis_proxy.canonical.request import CanonicalRequest
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.choice_reader import ReaderContext
+from jarvis_proxy.upstreams.chat.content import file_links
 from jarvis_proxy.upstreams.chat.errors import TOO_LONG, relocated, translate_error
 from jarvis_proxy.upstreams.chat.reader import ChatReader
 from jarvis_proxy.upstreams.chat.recovery import (
@@ -33,6 +36,13 @@ _HEADERS: Final = {"Content-Type": "application/json"}
 _ANY_ARGUMENTS: Final = ("chat/completions", "responses")
 """Client APIs whose call arguments are text, which need not be a JSON object."""
 _BAD_REQUEST: Final = (400, 422)
+
+
+class _Messages(msgspec.Struct):
+    messages: list[ChatMessage] = []
+
+
+_MESSAGES: Final = msgspec.json.Decoder(_Messages)
 
 
 class _Refusal(NamedTuple):
@@ -53,6 +63,7 @@ class ChatCall:
         "_fallbacks",
         "_first",
         "_learnt",
+        "_media",
         "_new_id",
         "_plan",
         "_read",
@@ -71,9 +82,11 @@ class ChatCall:
         learnt: LearntFallbacks,
         new_id: Callable[[], str],
         fallbacks: RequestFallbacks,
+        media: Mapping[str, Media | ProxyError],
         first: _Refusal | None = None,
     ) -> None:
         request = read()
+        self._media = media
         self._call = call
         self._target = target
         self._read = read
@@ -87,6 +100,7 @@ class ChatCall:
             stream=call.stream,
             strict=call.strict_params,
             fallbacks=fallbacks,
+            media=media,
         )
         self._context = ReaderContext(
             tool=plan.tools.called,
@@ -133,6 +147,7 @@ class ChatCall:
                 learnt=self._learnt,
                 new_id=self._new_id,
                 fallbacks=better,
+                media=self._media,
                 first=self._first or _Refusal(status, body),
             )
         except ProxyError:
@@ -150,12 +165,20 @@ class ChatAdapter:
     """A chat completions service for clients of other APIs; implements ``UpstreamAdapter``.
 
     *target* is the service, with any model; *new_id* returns 24 random letters and digits.
-    Untranslated calls go to *relay*.
+    Untranslated calls go to *relay*. *fetches*: links to files are downloaded.
     """
 
-    __slots__ = ("_learnt", "_new_id", "_relay", "_target", "name")
+    __slots__ = ("_fetches", "_learnt", "_new_id", "_relay", "_target", "name")
 
-    def __init__(self, target: ChatTarget, relay: Upstream, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        target: ChatTarget,
+        relay: Upstream,
+        new_id: Callable[[], str],
+        *,
+        fetches: bool = True,
+    ) -> None:
+        self._fetches = fetches
         self.name = target.upstream
         self._target = target
         self._relay = relay
@@ -167,8 +190,20 @@ class ChatAdapter:
         return ModelFeatures()
 
     def canonical_needs(self, call: Call, request: CanonicalRequest) -> Prerequisites:
-        """Return that nothing is needed: links are passed on unchanged."""
-        return NOTHING_NEEDED
+        """Return the files to download; links to pictures are passed on unchanged.
+
+        Raises:
+            ProxyError: 400 `array_above_max_length`, there are too many.
+        """
+        if not self._fetches or b'"file"' not in request.body:  # as nearly always
+            return NOTHING_NEEDED
+        try:
+            messages = _MESSAGES.decode(request.body).messages
+        except (ValueError, RecursionError):
+            return NOTHING_NEEDED  # translate() says what is wrong
+        found = list(file_links(message.content for message in messages))
+        check_links(len(found))
+        return Prerequisites(urls=tuple(dict.fromkeys(found)))
 
     def translate(
         self,
@@ -190,6 +225,7 @@ class ChatAdapter:
             learnt=self._learnt,
             new_id=self._new_id,
             fallbacks=self._learnt.of(model, call.now),
+            media=media,
         )
 
     def needs(self, call: Call) -> Prerequisites:

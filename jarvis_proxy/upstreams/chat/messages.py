@@ -41,7 +41,7 @@ class WrittenMessage(NamedTuple):
 class MessageWriter:
     """Writes the messages of one request. *owner* is the owner of reasoning to send back."""
 
-    __slots__ = ("_content", "_native_custom", "_notes", "_out", "_owner", "_tools")
+    __slots__ = ("_content", "_native_custom", "_notes", "_out", "_owner", "_past", "_tools")
 
     def __init__(
         self,
@@ -58,13 +58,17 @@ class MessageWriter:
         self._owner = owner
         self._native_custom = native_custom
         self._out: list[WrittenMessage] = []
+        # What precedes this message cannot be changed any more.
+        self._past = 0
 
     def write(self, messages: list[ChatMessage], instructions: str = "") -> list[WrittenMessage]:
         """Return the messages, with *instructions* appended to the system message.
 
         Raises:
-            ProxyError: 400, an unknown role, or a call without a name.
+            ProxyError: 400, an unknown role, a call without a name, or in the user's last turn
+                content that the upstream cannot take.
         """
+        self._past = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=0)
         turns, system = read_history(messages)
         first = next((i for i, m in enumerate(messages) if m.role not in _SYSTEM), len(messages))
         self._system([message for index, message in system if index < first], instructions)
@@ -87,7 +91,9 @@ class MessageWriter:
             self._add({"role": "system", "content": "\n\n".join(said)}, 0)
 
     def _user(self, index: int, message: ChatMessage, *, is_result: bool = False) -> None:
-        parts = self._content.parts(message.content, f"messages[{index}].content")
+        param = f"messages[{index}].content"
+        is_past = is_result or index < self._past
+        parts = self._content.parts(message.content, param, past=is_past)
         # This result belongs to no known call.
         if is_result:
             label = message.tool_call_id or message.name or "unknown"
@@ -126,7 +132,8 @@ class MessageWriter:
         text, media = _NO_RESULT, []
         if call.result is not None:
             index, message = call.result
-            parts = self._content.parts(message.content, f"messages[{index}].content")
+            param = f"messages[{index}].content"
+            parts = self._content.parts(message.content, param, past=True)
             text = "\n".join(texts_of(parts))
             if files := media_of(parts):
                 label = f"[content of tool result {call_id}]"
@@ -158,7 +165,7 @@ class MessageWriter:
 
     def _texts(self, message: ChatMessage, index: int) -> list[str]:
         param = f"messages[{index}].content"
-        parts = self._content.parts(message.content, param)
+        parts = self._content.parts(message.content, param, past=True)
         if media_of(parts):
             # Only the user's messages may contain another form.
             self._notes.add(param)

@@ -53,7 +53,7 @@ class CompatibleUpstream:
 
     *apis* are the OpenAI APIs that it has, such as ``chat`` and ``responses``; if empty, this is
     found out. *dialects* maps ``Call.endpoint`` to client APIs; *new_id* returns 24 random letters
-    and digits.
+    and digits. *fetches*: links to files are downloaded for clients of other APIs.
     """
 
     __slots__ = (
@@ -74,11 +74,12 @@ class CompatibleUpstream:
         dialects: Mapping[str, Dialect],
         new_id: Callable[[], str],
         apis: Collection[str] = (),
+        fetches: bool = True,
     ) -> None:
         self.name = name
         self._target = target = chat_target(name, base_url, "")
         self._relay = OpenAIUpstream(name)
-        adapter = ChatAdapter(target, self._relay, new_id)
+        adapter = ChatAdapter(target, self._relay, new_id, fetches=fetches)
         self._translated = TranslatedUpstream(adapter, dialects)
         self._translates = RESPONSES in dialects
         self._apis = (RESPONSES,) if target.is_openai and not apis else tuple(apis)

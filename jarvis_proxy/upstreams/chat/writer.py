@@ -6,7 +6,9 @@ Source: https://platform.openai.com/docs/api-reference/chat/create (read 2026-11
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +16,7 @@ from msgspec import Raw
 
 from jarvis_proxy.canonical.bounds import check_request, check_values
 from jarvis_proxy.canonical.chat_request import ChatRequest
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
 from jarvis_proxy.canonical.validation_errors import (
     DECODE_ERRORS,
@@ -55,6 +58,7 @@ _FORMAT_KEYS: Final = ("description", "schema", "strict")
 _MAX_LOGPROBS: Final = 20
 _OFF: Final = ("OFF", "BLOCK_NONE")
 _REQUEST: Final = msgspec.json.Decoder(ChatRequest)
+_NO_MEDIA: Final[Mapping[str, Media | ProxyError]] = MappingProxyType({})
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _SCHEMA_WORDS: Final = (
     "Answer with one JSON object and nothing else. It must match this JSON schema:\n"
@@ -86,15 +90,17 @@ def write_chat(
     stream: bool,
     strict: bool = False,
     fallbacks: RequestFallbacks = NO_FALLBACKS,
+    media: Mapping[str, Media | ProxyError] = _NO_MEDIA,
 ) -> ChatPlan:
     """Return the canonical request *body* in the form for *target*.
 
-    *strict* makes params without an equivalent errors; *fallbacks* result from earlier refusals.
+    *strict* makes params without an equivalent errors; *fallbacks* result from earlier refusals;
+    *media* is what links to files lead to.
 
     Raises:
         ProxyError: 400 with a param of the canonical request.
     """
-    return _Writer(body, target, strict=strict, fallbacks=fallbacks).plan(stream)
+    return _Writer(body, target, strict=strict, fallbacks=fallbacks, media=media).plan(stream)
 
 
 def _decode(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
@@ -108,11 +114,27 @@ def _decode(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
 
 
 class _Writer:
-    __slots__ = ("_fallbacks", "_fields", "_notes", "_out", "_request", "_target", "_words")
+    __slots__ = (
+        "_fallbacks",
+        "_fields",
+        "_media",
+        "_notes",
+        "_out",
+        "_request",
+        "_target",
+        "_words",
+    )
 
     def __init__(
-        self, body: bytes, target: ChatTarget, *, strict: bool, fallbacks: RequestFallbacks
+        self,
+        body: bytes,
+        target: ChatTarget,
+        *,
+        strict: bool,
+        fallbacks: RequestFallbacks,
+        media: Mapping[str, Media | ProxyError],
     ) -> None:
+        self._media = media
         self._request, self._fields = _decode(body)
         self._target = target
         self._fallbacks = fallbacks
@@ -256,7 +278,7 @@ class _Writer:
         target = self._target
         wants_reasoning = REASONING not in self._fallbacks.without
         writer = MessageWriter(
-            ContentWriter(self._notes, is_openai=target.is_openai),
+            ContentWriter(self._notes, is_openai=target.is_openai, media=self._media),
             tools,
             self._notes,
             owner=target.owner if wants_reasoning else None,

@@ -1,9 +1,13 @@
 """Canonical requests for the tests, and what is sent for them."""
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
+from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.canonical.sealed_state import SealedState, seal
+from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.recovery import NO_FALLBACKS, RequestFallbacks
 from jarvis_proxy.upstreams.chat.target import ChatTarget
 from jarvis_proxy.upstreams.chat.writer import ChatPlan, write_chat
@@ -29,11 +33,12 @@ def plan(
     *,
     stream: bool = False,
     strict: bool = False,
+    media: Mapping[str, Media | ProxyError] = MappingProxyType({}),
     **fields: Any,
 ) -> ChatPlan:
     """Return the plan for a request with these fields."""
     body = json.dumps({"messages": [USER], **fields}).encode()
-    return write_chat(body, target, stream=stream, strict=strict, fallbacks=fallbacks)
+    return write_chat(body, target, stream=stream, strict=strict, fallbacks=fallbacks, media=media)
 
 
 def sent(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jarvis_proxy.canonical.call import Call
-from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Exchange
+from jarvis_proxy.canonical.exchange import NOTHING_NEEDED, Exchange, Media
 from jarvis_proxy.canonical.request import CanonicalRequest, SameParams
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.call import ChatAdapter, ChatCall
@@ -47,6 +47,51 @@ def sent(call: ChatCall) -> Json:
 
 def refusal(error: Json) -> bytes:
     return json.dumps({"error": error}).encode()
+
+
+LINK = "https://example.com/a.pdf"
+
+
+@pytest.mark.parametrize(
+    ("content", "urls"),
+    [
+        ([{"type": "file", "file": {"file_url": LINK}}] * 2, (LINK,)),
+        ([{"type": "image_url", "image_url": {"url": LINK}}], ()),
+        ([{"type": "text", "text": 'a "file"'}], ()),
+        ("text", ()),
+        ([{"type": 5, "file": "file"}], ()),
+    ],
+)
+def test_files_behind_links_are_downloaded_and_pictures_are_not(
+    content: object, urls: tuple[str, ...]
+) -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": content}]}).encode()
+    request = CanonicalRequest(body=body, params=SameParams())
+    off = ChatAdapter(TARGET, OpenAIUpstream("deepseek"), ids_in_order(), fetches=False)
+
+    assert an_adapter().canonical_needs(a_call(), request).urls == urls
+    assert off.canonical_needs(a_call(), request).urls == ()
+
+
+def test_a_download_is_sent_and_sent_again_with_what_helps() -> None:
+    content = [{"type": "file", "file": {"file_url": LINK}}]
+    body = json.dumps({"messages": [{"role": "user", "content": content}], "temperature": 0.5})
+    request = CanonicalRequest(body=body.encode(), params=SameParams())
+    media = {LINK: Media("application/pdf", b"%PDF-1.7 x")}
+    call = an_adapter().translate(a_call(), lambda: request, media)
+    again = call.recover(400, refusal(TEMPERATURE))
+
+    assert again is not None
+    assert sent(call)["messages"] == sent(again)["messages"]
+    assert sent(again)["messages"][0]["content"][0]["file"]["filename"] == "a.pdf"
+
+
+def test_too_many_links_are_refused() -> None:
+    files = [{"type": "file", "file": {"file_url": f"{LINK}?{n}"}} for n in range(100)]
+    body = json.dumps({"messages": [{"role": "user", "content": files}]}).encode()
+
+    with pytest.raises(ProxyError, match="At most"):
+        an_adapter().canonical_needs(a_call(), CanonicalRequest(body=body, params=SameParams()))
 
 
 def test_request_goes_to_chat_completions_with_the_upstreams_model() -> None:

@@ -1,19 +1,37 @@
-"""Parts of messages: what a chat service takes stays, the rest becomes text or is named."""
+"""Parts of messages: what a chat service takes stays; the rest becomes text, or is refused."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
+from msgspec import convert
 
-from tests.upstreams.chat.requests import GPT_4, VLLM, messages, plan
+from jarvis_proxy.canonical.chat_request import ContentPart
+from jarvis_proxy.canonical.exchange import Media
+from jarvis_proxy.errors import ProxyError
+from jarvis_proxy.upstreams.chat.content import file_links
+from tests.upstreams.chat.requests import GPT_4, USER, VLLM, Json, called, plan, result
+
+NO_MEDIA: dict[str, Media | ProxyError] = {}
+LINK = "https://example.com/files/a.pdf?x=1"
 
 PDF = "data:application/pdf;base64," + base64.b64encode(b"%PDF-1.7 x").decode()
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}
 
 
-def user(*parts: Any, target: Any = VLLM) -> Any:
+def user(*parts: Any, target: Any = VLLM, media: Any = NO_MEDIA) -> Any:
     """Return what is sent as the content of a user's message with *parts*."""
-    return messages({"role": "user", "content": list(parts)}, target=target)[0]["content"]
+    found = plan(target, media=media, messages=[{"role": "user", "content": list(parts)}])
+    return json.loads(found.body)["messages"][0]["content"]
+
+
+def refusal(part: Json, target: Any = VLLM) -> tuple[object, object]:
+    """Return the code and the param of the error for a user's message with *part*."""
+    with pytest.raises(ProxyError) as caught:
+        user(text("a"), part, target=target)
+    assert caught.value.status == 400
+    return caught.value.code, caught.value.param
 
 
 def text(said: str) -> dict[str, str]:
@@ -58,10 +76,7 @@ def test_video_goes_to_compatible_services_only(kind: str) -> None:
     part = {"type": kind, kind: {"url": "https://example.com/a.mp4"}}
 
     assert user(part) == [part]
-    content = [text("a"), part]
-    assert plan(GPT_4, messages=[{"role": "user", "content": content}]).ignored == (
-        "messages[0].content[1]",
-    )
+    assert refusal(part, target=GPT_4) == ("unsupported_value", "messages[0].content[1]")
 
 
 @pytest.mark.parametrize("mime", ["text/plain", "text/markdown", "application/json"])
@@ -87,20 +102,75 @@ def test_title_and_context_of_a_file_stand_before_it() -> None:
 
 def test_file_by_id_is_openais() -> None:
     part = {"type": "file", "file": {"file_id": "file-1"}}
+
+    assert user(text("a"), part, target=GPT_4)[1] == part
+    assert refusal(part) == ("invalid_file_id", "messages[0].content[1]")
+
+
+@pytest.mark.parametrize(
+    "file", [{"file_url": LINK}, {"file_data": LINK}, {"file_data": "***"}, {"file_data": ""}, {}]
+)
+def test_file_without_content_is_refused(file: Json) -> None:
+    assert refusal({"type": "file", "file": file}) == ("invalid_file", "messages[0].content[1]")
+
+
+@pytest.mark.parametrize(
+    ("file", "sent"),
+    [
+        ({"file_url": LINK}, {"filename": "a.pdf", "file_data": PDF}),
+        ({"file_data": f" {LINK} ", "filename": "b"}, {"filename": "b", "file_data": PDF}),
+    ],
+)
+def test_file_behind_a_link_was_downloaded(file: Json, sent: Json) -> None:
+    media = {LINK: Media("application/pdf", b"%PDF-1.7 x")}
+
+    assert user({"type": "file", "file": file}, media=media) == [{"type": "file", "file": sent}]
+
+
+def test_text_behind_a_link_is_text() -> None:
+    media = {LINK: Media("text/plain", "Grüße".encode())}
+
+    assert user({"type": "file", "file": {"file_url": LINK}}, media=media) == "a.pdf\nGrüße"
+
+
+def test_link_that_leads_nowhere_is_refused_with_its_reason() -> None:
+    media = {LINK: ProxyError(400, "The link gave 404.", code="invalid_file")}
+    part = {"type": "file", "file": {"file_url": LINK}}
+
+    with pytest.raises(ProxyError, match="gave 404") as caught:
+        user(part, media=media)
+    assert caught.value.param == "messages[0].content[0]"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "file", "file": {"file_id": "file-1"}},
+        {"type": "file", "file": {"file_url": LINK}},
+        {"type": "hologram"},
+    ],
+)
+def test_what_cannot_be_sent_is_named_in_the_past(part: Json) -> None:
     content = [text("a"), part]
+    past = [{"role": "user", "content": content}, {"role": "assistant", "content": "b"}]
+    call = called("c")
+    answered = [USER, call, {**result("c"), "content": content}]
 
-    assert user(*content, target=GPT_4)[1] == part
-    assert plan(messages=[{"role": "user", "content": content}]).ignored == (
-        "messages[0].content[1]",
-    )
+    for messages, origin in (([*past, USER], 0), (answered, 2)):
+        found = plan(messages=messages)
+
+        assert found.ignored == (f"messages[{origin}].content[1]",)
+        with pytest.raises(ProxyError):
+            plan(messages=messages, strict=True)
 
 
-@pytest.mark.parametrize("file", [{"file_url": "https://example.com/a"}, {"file_data": "***"}, {}])
-def test_file_without_data_is_named(file: dict[str, Any]) -> None:
-    content = [text("a"), {"type": "file", "file": file}]
-    found = plan(messages=[{"role": "user", "content": content}])
+def test_links_to_files_are_found() -> None:
+    image = {"type": "image_url", "image_url": LINK}
+    files: list[Json] = [{"file_url": LINK}, {"file_data": PDF}, {"file_id": "f", "file_url": LINK}]
+    content = [image, "text", *({"type": "file", "file": file} for file in files)]
+    parts = convert(content, list[ContentPart | str])
 
-    assert found.ignored == ("messages[0].content[1]",)
+    assert list(file_links(["text", None, parts])) == [LINK]
 
 
 def test_search_result_becomes_text() -> None:
@@ -118,7 +188,5 @@ def test_tool_reference_becomes_text() -> None:
     assert user({"type": "tool_reference", "tool_name": "f"}) == "Tool f is available now."
 
 
-def test_part_of_an_unknown_type_is_named() -> None:
-    found = plan(messages=[{"role": "user", "content": [text("a"), {"type": "hologram"}]}])
-
-    assert found.ignored == ("messages[0].content[1]",)
+def test_part_of_an_unknown_type_is_refused() -> None:
+    assert refusal({"type": "hologram"}) == ("unsupported_value", "messages[0].content[1]")
