@@ -489,7 +489,7 @@ def test_process_without_the_c_parser_does_not_serve(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-async def test_process_without_an_upstream_answers_by_the_embedded_model(tmp_path: Path) -> None:
+async def test_process_without_an_upstream_answers_by_the_built_in_model(tmp_path: Path) -> None:
     async with running_server(make_project(tmp_path)) as server:
         response = await server.echo()
         server.signal(signal.SIGTERM)
@@ -498,7 +498,7 @@ async def test_process_without_an_upstream_answers_by_the_embedded_model(tmp_pat
 
     assert response.status == 200
     assert b'"content":"hello"' in response.body
-    assert "so only the embedded model jarvis-echo answers" in log
+    assert "so only the built-in model jarvis-echo answers" in log
     assert "Traceback" not in log
 
 

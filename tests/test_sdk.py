@@ -126,7 +126,7 @@ async def test_streaming_helper_gathers_a_translated_answer(scene: Scene) -> Non
     assert answer.usage.completion_tokens_details.reasoning_tokens == 93
 
 
-async def test_embedded_model_needs_no_upstream() -> None:
+async def test_built_in_model_needs_no_upstream() -> None:
     async with running_proxy(OPENAI_API_KEY="", GEMINI_API_KEY="") as proxy:
         client = AsyncOpenAI(base_url=proxy.url, api_key=KEY, max_retries=0)
         message: Any = [{"role": "user", "content": "Hello there, proxy"}]

@@ -127,7 +127,7 @@ async def test_answers_that_are_not_what_was_asked_for(installed: Path) -> None:
     assert (slow["error"], slow["status"]) == ("RateLimitError", 429)
 
 
-async def test_embedded_model(scene: Scene) -> None:
+async def test_built_in_model(scene: Scene) -> None:
     outcome = await scene.node.run("streamed", "jarvis-echo", path="")
 
     assert outcome == {"text": "How is the weather?", "finish": ["stop"]}

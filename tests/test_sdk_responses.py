@@ -347,7 +347,7 @@ async def test_long_silence_is_filled_with_events_that_every_client_accepts() ->
     assert events[-1].response.output_text == "aa"
 
 
-async def test_embedded_model_answers_here_too() -> None:
+async def test_built_in_model_answers_here_too() -> None:
     async with running_proxy(OPENAI_API_KEY="", GEMINI_API_KEY="") as proxy:
         client = AsyncOpenAI(base_url=proxy.url, api_key=KEY, max_retries=0)
         plain = await client.responses.create(model="jarvis-echo", input="Hello there")

@@ -21,7 +21,7 @@ Cost = int | None
 """Billionths of a dollar; None without a known price."""
 
 FREE: Final = "jarvis"
-"""The embedded upstream, which costs nothing."""
+"""The built-in upstream, which costs nothing."""
 
 _TABLE_FILE: Final = Path(__file__).with_name("prices.json")
 _NANO_PER_MILLION: Final = 1000

@@ -46,7 +46,7 @@ def exposure_warnings(
 def upstream_warnings(upstreams: tuple[UpstreamSettings, ...]) -> Iterator[str]:
     """Yield which setting enables each upstream, and which keys would be sent in clear."""
     if not any(upstream.keys for upstream in upstreams):
-        yield "No upstream has a key yet, so only the embedded model jarvis-echo answers."
+        yield "No upstream has a key yet, so only the built-in model jarvis-echo answers."
     for upstream in upstreams:
         if not upstream.keys:
             yield (

@@ -295,7 +295,7 @@ def _build_tracer(settings: Settings) -> "CallTracer | None":
 def _build_endpoints(
     settings: Settings, persistent: PersistentState, loop_marks: LoopMarks
 ) -> dict[str, UpstreamEndpoint]:
-    """Return the upstreams by name, including the embedded one."""
+    """Return the upstreams by name, including the built-in one."""
     signatures = Signatures(persistent.signatures, persistent.metrics.signatures)
     endpoints = {
         upstream.name: build_endpoint(upstream, settings, signatures)

@@ -1,4 +1,4 @@
-"""The transport of the embedded model, without a network. Its only IO is waiting."""
+"""The transport of the built-in model, without a network. Its only IO is waiting."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -11,7 +11,7 @@ from jarvis_proxy.upstreams import echo
 
 
 class EchoResponse:
-    """A response of the embedded model."""
+    """A response of the built-in model."""
 
     __slots__ = ("_pieces", "headers", "status")
 
@@ -45,7 +45,7 @@ class EchoResponse:
 
 
 class EchoTransport:
-    """The transport of the embedded model."""
+    """The transport of the built-in model."""
 
     async def send(
         self, request: UpstreamRequest, key: str | None, body: Body | None = None

@@ -1,4 +1,4 @@
-"""`jarvis-echo`: the embedded model that repeats the last user message. Pure.
+"""`jarvis-echo`: the built-in model that repeats the last user message. Pure.
 
 It needs no key and no network, so that new users, uptime monitors and the doctor can try the whole
 path free of charge. It answers in OpenAI's form, and is relayed like an upstream.
@@ -61,7 +61,7 @@ class EchoReply:
 
 
 class EchoUpstream:
-    """The embedded upstream: it describes its request like every other one."""
+    """The built-in upstream: it describes its request like every other one."""
 
     __slots__ = ("name",)
 

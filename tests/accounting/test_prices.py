@@ -266,7 +266,7 @@ def test_unknown_tokens_have_no_known_cost() -> None:
     assert prices.cost(record("maker", "m", prompt=None, completion=None)) is None
 
 
-def test_the_embedded_model_is_free() -> None:
+def test_the_built_in_model_is_free() -> None:
     assert Prices().cost(record(FREE, "jarvis-echo")) == 0
 
 

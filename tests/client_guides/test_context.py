@@ -85,7 +85,7 @@ def test_models_are_limited_to_six() -> None:
     assert len(context.models) == 6
 
 
-def test_without_settings_only_the_embedded_model_is_named() -> None:
+def test_without_settings_only_the_built_in_model_is_named() -> None:
     context = guide_context(None, None, ProxyUrl("https", "my.host", 443), "10.0.0.1")
 
     assert (context.root, context.models) == ("https://my.host", ("jarvis-echo",))

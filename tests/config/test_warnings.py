@@ -54,7 +54,7 @@ def test_without_any_key_each_upstream_names_its_setting() -> None:
     extra = UpstreamSettings("my-llm", "http://ollama:11434/v1")
 
     assert list(upstream_warnings((*DEFAULT_UPSTREAMS, extra))) == [
-        "No upstream has a key yet, so only the embedded model jarvis-echo answers.",
+        "No upstream has a key yet, so only the built-in model jarvis-echo answers.",
         "OPENAI_API_KEY is empty: set it to enable the models of openai.",
         "GEMINI_API_KEY is empty: set it to enable the models of gemini.",
         "ANTHROPIC_API_KEY is empty: set it to enable the models of anthropic.",

@@ -100,7 +100,7 @@ class Server:
                 await asyncio.sleep(0.02)
 
     async def echo(self, key: str = KEY) -> RawResponse:
-        """Ask the embedded model, which needs no upstream."""
+        """Ask the built-in model, which needs no upstream."""
         return await fetch(
             self.port,
             "/v1/chat/completions",

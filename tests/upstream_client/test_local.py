@@ -1,4 +1,4 @@
-"""The embedded model as a transport."""
+"""The built-in model as a transport."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from jarvis_proxy.upstream_client.local import EchoTransport
 from tests.upstream_client.test_transport import Sink
 
 
-async def test_embedded_model_answers_without_a_network() -> None:
+async def test_built_in_model_answers_without_a_network() -> None:
     transport = EchoTransport()
     body = b'{"model":"jarvis-echo","messages":[{"role":"user","content":"Hi there"}]}'
     head = {"x-jarvis-call": "abc", "x-jarvis-created": "1700000000"}
@@ -25,7 +25,7 @@ async def test_embedded_model_answers_without_a_network() -> None:
     await transport.close()
 
 
-async def test_embedded_model_streams_word_by_word() -> None:
+async def test_built_in_model_streams_word_by_word() -> None:
     body = b'{"model":"jarvis-echo","stream":true,"messages":[{"role":"user","content":"a b c"}]}'
     reply = await EchoTransport().send(UpstreamRequest("POST", "/chat/completions", {}, body), None)
 
@@ -37,7 +37,7 @@ async def test_embedded_model_streams_word_by_word() -> None:
     assert sink.pieces[-1] == b"data: [DONE]\n\n"
 
 
-async def test_embedded_model_refuses_what_is_no_conversation() -> None:
+async def test_built_in_model_refuses_what_is_no_conversation() -> None:
     with pytest.raises(ProxyError) as caught:
         await EchoTransport().send(
             UpstreamRequest("POST", "/chat/completions", {}, b'{"messages":5}'), None

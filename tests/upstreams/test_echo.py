@@ -237,7 +237,7 @@ def test_conversation_past_the_limit_is_a_400_as_of_other_models(fits: bool) -> 
 
 
 def test_exchange_carries_id_and_time_to_the_reply() -> None:
-    """The embedded model has neither a clock nor chance of its own."""
+    """The built-in model has neither a clock nor chance of its own."""
     upstream = EchoUpstream("jarvis")
 
     (request,) = upstream.exchange(CALL, {}).requests

@@ -1,6 +1,6 @@
 """Checks the proxy at a URL as a client does, from reachability to a paced stream. IO.
 
-The embedded model `jarvis-echo` answers, so nothing is billed. A key is sent only to a URL whose
+The built-in model `jarvis-echo` answers, so nothing is billed. A key is sent only to a URL whose
 /health identifies this proxy.
 """
 

@@ -153,11 +153,11 @@ def test_listening_finding_depends_on_host_and_tls(
     assert words in found.detail
 
 
-def test_without_any_upstream_key_only_the_embedded_model_answers() -> None:
+def test_without_any_upstream_key_only_the_built_in_model_answers() -> None:
     (found,) = enabled_upstreams(settings())
 
     assert found.status is Status.WARNING
-    assert "only the embedded model jarvis-echo answers" in found.detail
+    assert "only the built-in model jarvis-echo answers" in found.detail
 
 
 def test_upstream_without_key_is_skipped_if_another_has_one() -> None:

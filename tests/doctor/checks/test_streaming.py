@@ -219,7 +219,7 @@ def released(times: list[float], every: float) -> list[float]:
     return [every * (1 + time // every) for time in times]
 
 
-def test_pace_equals_that_of_the_embedded_model() -> None:
+def test_pace_equals_that_of_the_built_in_model() -> None:
     reply = echo.reply(request_body(stream=True), reply_id="x", created=0, write=write_message)
 
     assert reply.pace == PACE

@@ -141,7 +141,7 @@ async def test_answer_names_what_was_really_asked() -> None:
     assert "model=fast upstream=openai target=gpt-4o-mini" in log
 
 
-async def test_embedded_model_answers_under_the_requests_own_id() -> None:
+async def test_built_in_model_answers_under_the_requests_own_id() -> None:
     async with running_proxy() as proxy:
         body: dict[str, object] = {"model": "jarvis-echo", "messages": []}
         response = await fetch(proxy.port, CHAT, body, BEARER)

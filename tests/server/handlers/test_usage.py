@@ -59,7 +59,7 @@ async def test_usage_agrees_to_the_token_with_what_the_upstream_reported() -> No
     ):
         await run_calls(proxy)
         body = await shown(proxy)
-    echo = 1  # the embedded model counts words
+    echo = 1  # the built-in model counts words
     total = body["total"]
 
     assert total["prompt_tokens"] == expected.prompt + echo
