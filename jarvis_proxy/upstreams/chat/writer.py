@@ -22,6 +22,7 @@ from jarvis_proxy.canonical.validation_errors import (
     DECODE_ERRORS,
     from_decode_error,
 )
+from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.content import ContentWriter
 from jarvis_proxy.upstreams.chat.messages import MessageWriter, WrittenMessage
 from jarvis_proxy.upstreams.chat.recovery import (
