@@ -22,6 +22,8 @@ class ModelFeatures(NamedTuple):
     """The model generates images by itself, so no tool needs to be declared."""
     speaks: bool = False
     """The model answers in speech."""
+    most_stops: int | None = None
+    """Most stop sequences of a request; None if no limit is known."""
 
 
 class AnswerFactory(Protocol):

@@ -27,7 +27,7 @@ class MessagesDialect:
         Raises:
             ProxyError: 400 in Anthropic's wording, the request is not valid.
         """
-        request = read_request(call.body, strict=call.strict_params)
+        request = read_request(call.body, strict=call.strict_params, most_stops=features.most_stops)
         context = AnswerContext(
             call_id=call.id, created=call.created, model=call.model, new_id=self._new_id
         )

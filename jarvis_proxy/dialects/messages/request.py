@@ -55,12 +55,17 @@ class MessagesRequest(CanonicalRequest, frozen=True, kw_only=True):
 
 
 def read_request(
-    body: bytes, *, strict: bool = False, counts_only: bool = False
+    body: bytes,
+    *,
+    strict: bool = False,
+    counts_only: bool = False,
+    most_stops: int | None = None,
 ) -> MessagesRequest:
     """Return the body of ``POST /v1/messages`` as a canonical request.
 
     *strict* rejects what has no equivalent, instead of ignoring it. *counts_only*: this is a body
-    of ``count_tokens``, which needs no ``max_tokens``.
+    of ``count_tokens``, which needs no ``max_tokens``. The model takes *most_stops* stop sequences;
+    clients of this API may send more.
 
     Raises:
         ProxyError: 400 in Anthropic's wording, with the path as param; `invalid_json`.
@@ -74,7 +79,7 @@ def read_request(
     if not request.messages:
         raise refused("messages", "at least one message is required")
     check_length("messages", len(request.messages), MAX_MESSAGES)
-    return _decoding(lambda: _canonical(request, IgnoredParams(strict=strict)))
+    return _decoding(lambda: _canonical(request, IgnoredParams(strict=strict), most_stops))
 
 
 def _decoding(read: Callable[[], _T]) -> _T:
@@ -86,7 +91,7 @@ def _decoding(read: Callable[[], _T]) -> _T:
         raise from_decode_error(exc) from exc
 
 
-def _canonical(request: Request, ignored: IgnoredParams) -> MessagesRequest:
+def _canonical(request: Request, ignored: IgnoredParams, most_stops: int | None) -> MessagesRequest:
     messages, places = read_history(request.system, request.messages, ignored)
     tools = chat_tools(request.tools, ignored)
     chat: JsonObject = {"messages": messages}
@@ -94,7 +99,9 @@ def _canonical(request: Request, ignored: IgnoredParams) -> MessagesRequest:
         if (value := getattr(request, name)) is not None:
             chat[ours] = value
     if stops := [stop for stop in request.stop_sequences or () if stop.strip()]:
-        chat["stop"] = stops
+        if most_stops is not None and len(stops) > most_stops:
+            ignored.add_or_reject("stop_sequences")
+        chat["stop"] = stops[:most_stops]
     if is_given(request.cache_control):
         chat["cache_control"] = request.cache_control
     set_tools(chat, tools, request.tool_choice, ignored)

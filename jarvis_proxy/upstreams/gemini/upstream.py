@@ -22,6 +22,7 @@ from jarvis_proxy.upstreams.gemini.recovery import RequestFallbacks
 from jarvis_proxy.upstreams.gemini.relay.exchange import GeminiRelayExchange
 from jarvis_proxy.upstreams.gemini.request.build import TranslatedRequest, build_chat, needs
 from jarvis_proxy.upstreams.gemini.request.content import ImageUrls
+from jarvis_proxy.upstreams.gemini.request.generation_config import MAX_STOPS
 from jarvis_proxy.upstreams.gemini.signature_store import SignatureStore
 from jarvis_proxy.upstreams.gemini.upstream_call import GeminiCall
 from jarvis_proxy.wire.google_verbs import VERBS
@@ -66,7 +67,9 @@ class GeminiUpstream:
         if is_imagen(call.target_model):
             return ModelFeatures(draws=True)
         outputs = traits_of(call.target_model).outputs
-        return ModelFeatures(draws="IMAGE" in outputs, speaks="AUDIO" in outputs)
+        return ModelFeatures(
+            draws="IMAGE" in outputs, speaks="AUDIO" in outputs, most_stops=MAX_STOPS
+        )
 
     def canonical_needs(self, call: Call, request: CanonicalRequest, /) -> Prerequisites:
         """Return the attachments to download and the tool call ids to look up.

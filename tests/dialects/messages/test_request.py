@@ -116,6 +116,17 @@ def test_stop_sequences() -> None:
     assert "stop" not in chat(stop_sequences=["\n"])
 
 
+def test_stop_sequences_beyond_the_models_limit_are_left_out() -> None:
+    asked = body(stop_sequences=["a", " ", "b", "c"])
+    cut = read_request(asked, most_stops=2)
+
+    assert json.loads(cut.body)["stop"] == ["a", "b"]
+    assert cut.ignored == ("stop_sequences",)
+    assert read_request(asked, most_stops=3).ignored == ()
+    with pytest.raises(ProxyError, match="stop_sequences"):
+        read_request(asked, most_stops=2, strict=True)
+
+
 def test_sampling() -> None:
     found = chat(temperature=0.5, top_p=0.9, top_k=40)
     assert (found["temperature"], found["top_p"], found["top_k"]) == (0.5, 0.9, 40)

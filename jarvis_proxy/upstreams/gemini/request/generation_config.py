@@ -28,7 +28,7 @@ from jarvis_proxy.upstreams.gemini.request.types import (
 MAX_LANES: Final = 8
 """Most choices of one request, each a separate upstream request; Google's limit on candidates."""
 
-_MAX_STOPS: Final = 5
+MAX_STOPS: Final = 5
 _MAX_TOP_LOGPROBS: Final = 20
 _SEEDS: Final = 2**31
 _TINY_TOP_P: Final = 1e-6
@@ -97,8 +97,8 @@ def set_limits(config: GenerationConfig, request: ChatRequest, traits: ModelTrai
         break
     stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
     stops = [stop for stop in stops if stop]
-    if len(stops) > _MAX_STOPS:
-        message = f"Invalid 'stop': expected at most {_MAX_STOPS} sequences, got {len(stops)}."
+    if len(stops) > MAX_STOPS:
+        message = f"Invalid 'stop': expected at most {MAX_STOPS} sequences, got {len(stops)}."
         raise invalid("stop", message, "array_above_max_length")
     config.stop_sequences = stops or None
 

@@ -55,7 +55,10 @@ def read_result(
     text = "\n".join(part.text for part in parts if part.text is not None)
     media = [part for part in parts if part.text is None]
     inside = [part for part in media if traits.response_media and _fits_inside(part)]
-    response = FunctionResponse(name, {} if inside and not text else _value(text))
+    value = {} if inside and not text else _value(text)
+    if message.is_error is True:
+        value = _failure(value)
+    response = FunctionResponse(name, value)
     if inside:
         response.parts = [FunctionResponsePart(part.inline_data) for part in inside]
     result = Result(response)
@@ -83,6 +86,13 @@ def _value(text: str) -> dict[str, object]:
         # "1.10" may be a version, which must not become 1.1.
         return {"output": text}
     return {"output": value}
+
+
+def _failure(value: dict[str, object]) -> dict[str, object]:
+    """Return the result of a failed call in the form that Google documents for it."""
+    if "error" in value:
+        return value
+    return {"error": value["output"] if value.keys() == {"output"} else value}
 
 
 def _fits_inside(part: Part) -> bool:

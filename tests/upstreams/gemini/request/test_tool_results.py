@@ -17,9 +17,11 @@ BLOB = {"inlineData": {"mimeType": "image/png", "data": PNG}}
 FILE = "https://generativelanguage.googleapis.com/v1beta/files/abc"
 
 
-def read(content: Any, model: str = NEWEST) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def read(
+    content: Any, model: str = NEWEST, **fields: Any
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     traits = traits_of(model)
-    message = msgspec.convert({"role": "tool", "content": content}, ChatMessage)
+    message = msgspec.convert({"role": "tool", "content": content, **fields}, ChatMessage)
     found = read_result(message, "messages[2]", ContentReader(traits, {}), traits, name="f")
     return msgspec.to_builtins(found.response), msgspec.to_builtins(found.extra_parts)
 
@@ -59,6 +61,23 @@ def test_results_become_objects(content: Any, response: dict[str, Any]) -> None:
 
     assert {"name": "f", "response": response} == found
     assert following == []
+
+
+@pytest.mark.parametrize(
+    ("content", "response"),
+    [
+        ("no such file", {"error": "no such file"}),
+        ("", {"error": ""}),
+        ("[1, 2]", {"error": [1, 2]}),
+        ('{"code": 7}', {"error": {"code": 7}}),
+        ('{"error": "boom"}', {"error": "boom"}),
+        ('{"output": "x", "code": 7}', {"error": {"output": "x", "code": 7}}),
+        ([PNG_PART], {"error": {}}),
+    ],
+)
+def test_a_failed_call_is_an_error_to_the_model(content: Any, response: dict[str, Any]) -> None:
+    assert read(content, is_error=True)[0]["response"] == response
+    assert read(content, is_error=False) == read(content)
 
 
 def test_pictures_stand_inside_the_response_of_newer_models() -> None:
