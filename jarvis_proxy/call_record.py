@@ -76,6 +76,8 @@ class CallRecord(msgspec.Struct):
     reasoning_tokens: int | None = None
     cache_write_tokens: int | None = None
     cache_write_1h_tokens: int = 0
+    audio_tokens: int = 0
+    image_tokens: int = 0
     cost: int | None = None
     attempts: int = 0
     streamed: bool = False
@@ -120,6 +122,8 @@ class CallRecord(msgspec.Struct):
         reasoning: int,
         written: int = 0,
         written_1h: int = 0,
+        audio: int = 0,
+        image: int = 0,
     ) -> None:
         """Add token counts of an upstream."""
         self.prompt_tokens = (self.prompt_tokens or 0) + prompt
@@ -130,6 +134,8 @@ class CallRecord(msgspec.Struct):
         if written:
             self.cache_write_tokens = (self.cache_write_tokens or 0) + written
             self.cache_write_1h_tokens += written_1h
+        self.audio_tokens += audio
+        self.image_tokens += image
 
     def overhead(self) -> float | None:
         """Return the proxy's own share of the time to the first byte, in seconds.

@@ -1,10 +1,10 @@
 """Makes jarvis_proxy/accounting/prices.json from the installed genai-prices.
 
 To be run before each release: ``pip install --upgrade genai-prices``, then
-``python -m tools.update_prices``. Prices are taken for text at the standard tier, since a call's
-record has no more than tokens. Where pictures or sound in answers cost more, their price counts for
-the whole answer: models that make them make little else. What is not priced by the token is left
-out, and so shows as unknown.
+``python -m tools.update_prices``. Prices are taken at the standard tier, since a call's record has
+no more than tokens. Sound and pictures in prompts have prices of their own. Where those in answers
+cost more, their price counts for the whole answer: models that make them make little else. What is
+not priced by the token is left out, and so shows as unknown.
 
 Source: https://github.com/pydantic/genai-prices (MIT).
 """
@@ -24,6 +24,7 @@ from genai_prices.data import providers
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TARGET: Final = ROOT / "jarvis_proxy" / "accounting" / "prices.json"
+_INPUTS: Final = ("input_mtok", "input_audio_mtok", "input_image_mtok")
 _OUTPUTS: Final = ("output_mtok", "output_image_mtok", "output_audio_mtok", "output_video_mtok")
 _Rates = dict[str, float]
 
@@ -93,6 +94,8 @@ def _rates(price: types.ModelPrice, prompt: int) -> _Rates:
     outputs = [_at(getattr(price, name), prompt) for name in _OUTPUTS]
     rates = {
         "input": _at(price.input_mtok, prompt),
+        "audio": _at(price.input_audio_mtok, prompt),
+        "image": _at(price.input_image_mtok, prompt),
         "cached": _at(price.cache_read_mtok, prompt),
         "written": _at(price.cache_write_mtok, prompt),
         "output": max((rate for rate in outputs if rate is not None), default=None),
@@ -101,7 +104,7 @@ def _rates(price: types.ModelPrice, prompt: int) -> _Rates:
 
 
 def _values(price: types.ModelPrice) -> Iterator[object]:
-    for name in ("input_mtok", "cache_read_mtok", "cache_write_mtok", *_OUTPUTS):
+    for name in (*_INPUTS, "cache_read_mtok", "cache_write_mtok", *_OUTPUTS):
         yield getattr(price, name)
 
 

@@ -45,12 +45,15 @@ class PriceError(ValueError):
 class Rates(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """US dollars per million tokens.
 
-    *cached* applies to prompt tokens read from a cache, *written* to those written to one. Without
-    a rate of their own they cost as much as other prompt tokens. Tokens written for an hour cost
-    twice as much as other prompt tokens.
+    *cached* applies to prompt tokens read from a cache, *written* to those written to one, *audio*
+    and *image* to those of sound and of pictures from no cache. Without a rate of their own they
+    cost as much as other prompt tokens. Tokens written for an hour cost twice as much as other
+    prompt tokens.
     """
 
     input: _Price | None = None
+    audio: _Price | None = None
+    image: _Price | None = None
     cached: _Price | None = None
     written: _Price | None = None
     output: _Price | None = None
@@ -201,9 +204,14 @@ def _cost(rates: Rates, record: CallRecord) -> Cost:
     cached = min(record.cached_tokens or 0, prompt)
     written = min(record.cache_write_tokens or 0, prompt - cached)
     for_an_hour = min(record.cache_write_1h_tokens, written)
+    fresh = prompt - cached - written
+    audio = min(record.audio_tokens, fresh)
+    image = min(record.image_tokens, fresh - audio)
     total = 0.0
     for tokens, rate in (
-        (prompt - cached - written, rates.input),
+        (fresh - audio - image, rates.input),
+        (audio, rates.input if rates.audio is None else rates.audio),
+        (image, rates.input if rates.image is None else rates.image),
         (cached, rates.input if rates.cached is None else rates.cached),
         (written - for_an_hour, rates.input if rates.written is None else rates.written),
         (for_an_hour, None if rates.input is None else _HOUR_FACTOR * rates.input),

@@ -14,8 +14,9 @@ class TokenUsage(msgspec.Struct, frozen=True):
     """Tokens of one call as the upstream counted them.
 
     *prompt* includes the *cached* tokens, read from a cache, and the *written* tokens, written to
-    it; *written_1h* are those of *written* that stay for an hour. *completion* includes the
-    *reasoning* tokens.
+    it; *written_1h* are those of *written* that stay for an hour. *audio* and *image* are prompt
+    tokens of sound and of pictures that came from no cache, as far as the upstream tells them
+    apart. *completion* includes the *reasoning* tokens.
     """
 
     prompt: int = 0
@@ -24,6 +25,8 @@ class TokenUsage(msgspec.Struct, frozen=True):
     reasoning: int = 0
     written: int = 0
     written_1h: int = 0
+    audio: int = 0
+    image: int = 0
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
         return TokenUsage(
@@ -33,10 +36,12 @@ class TokenUsage(msgspec.Struct, frozen=True):
             self.reasoning + other.reasoning,
             self.written + other.written,
             self.written_1h + other.written_1h,
+            self.audio + other.audio,
+            self.image + other.image,
         )
 
-    def bounded(self) -> tuple[int, int, int, int, int, int]:
-        """Return the six counts in their order, clamped to 0 and a billion.
+    def bounded(self) -> tuple[int, int, int, int, int, int, int, int]:
+        """Return the eight counts in their order, clamped to 0 and a billion.
 
         Negative ones would refill budgets, and huge ones overflow the store.
         """
@@ -47,12 +52,14 @@ class TokenUsage(msgspec.Struct, frozen=True):
             self.reasoning,
             self.written,
             self.written_1h,
+            self.audio,
+            self.image,
         )
         if min(counts) >= 0 and max(counts) <= _MAX_TOKENS:
             return counts
         clamped = (min(max(0, count), _MAX_TOKENS) for count in counts)
-        prompt, completion, cached, reasoning, written, written_1h = clamped
-        return prompt, completion, cached, reasoning, written, written_1h
+        prompt, completion, cached, reasoning, written, written_1h, audio, image = clamped
+        return prompt, completion, cached, reasoning, written, written_1h, audio, image
 
 
 def add_usage(one: ChatUsage, other: ChatUsage) -> ChatUsage:
@@ -84,4 +91,5 @@ def to_token_usage(usage: ChatUsage) -> TokenUsage:
         usage.completion_tokens_details.reasoning_tokens,
         usage.prompt_tokens_details.cache_write_tokens,
         usage.prompt_tokens_details.cache_write_1h_tokens or 0,
+        usage.prompt_tokens_details.audio_tokens,
     )

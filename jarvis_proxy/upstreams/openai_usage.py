@@ -4,7 +4,8 @@ It is read field by field: an invalid field hides no other one, and never fails 
 
 Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11); Groq's streams
 have it in ``x_groq.usage``, Moonshot's in ``choices[0].usage``. DeepSeek and Moonshot report cached
-tokens in fields of usage itself: ``prompt_cache_hit_tokens``, ``cached_tokens``.
+tokens in fields of usage itself: ``prompt_cache_hit_tokens``, ``cached_tokens``. Transcriptions
+have ``input_token_details``.
 """
 
 import math
@@ -19,11 +20,13 @@ _MAX_NUMBER: Final = 20
 _CACHED_TOKENS: Final = ("prompt_cache_hit_tokens", "cached_tokens")
 
 
-class CachedTokens(msgspec.Struct):
-    """The prompt tokens that were read from a cache, and those that were written to it."""
+class InputTokens(msgspec.Struct):
+    """The prompt tokens that were read from a cache or written to it, and those of no text."""
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class ReasoningTokens(msgspec.Struct):
@@ -41,25 +44,29 @@ class OpenAIUsage(msgspec.Struct):
     output_tokens: int | None = None
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
-    prompt_tokens_details: CachedTokens | None = None
-    input_tokens_details: CachedTokens | None = None
+    prompt_tokens_details: InputTokens | None = None
+    input_tokens_details: InputTokens | None = None
+    input_token_details: InputTokens | None = None
     completion_tokens_details: ReasoningTokens | None = None
     output_tokens_details: ReasoningTokens | None = None
 
     def counted(self) -> TokenUsage:
         """Return the counts; missing ones are 0."""
-        cached = self.prompt_tokens_details or self.input_tokens_details
+        details = self.prompt_tokens_details or self.input_tokens_details
+        details = details or self.input_token_details or _NO_DETAILS
         reasoning = self.completion_tokens_details or self.output_tokens_details
         return TokenUsage(
             self.prompt_tokens or self.input_tokens or 0,
             self.completion_tokens or self.output_tokens or 0,
-            (cached and cached.cached_tokens)
-            or self.prompt_cache_hit_tokens
-            or self.cached_tokens
-            or 0,
+            details.cached_tokens or self.prompt_cache_hit_tokens or self.cached_tokens or 0,
             (reasoning and reasoning.reasoning_tokens) or 0,
-            (cached and cached.cache_write_tokens) or 0,
+            details.cache_write_tokens or 0,
+            audio=details.audio_tokens or 0,
+            image=details.image_tokens or 0,
         )
+
+
+_NO_DETAILS: Final = InputTokens()
 
 
 class UsageHolder(msgspec.Struct, gc=False):
@@ -99,18 +106,29 @@ def usage_in(fields: Fields) -> TokenUsage | None:
 def read_usage(value: object) -> TokenUsage | None:
     """Return the counts in *value*, the JSON value of ``usage``; None if none can be read."""
     fields = fields_of(value)
-    cached = _details(fields, "prompt_tokens_details", "input_tokens_details")
+    details = _details(
+        fields, "prompt_tokens_details", "input_tokens_details", "input_token_details"
+    )
     reasoning = _details(fields, "completion_tokens_details", "output_tokens_details")
     counts = (
         _first(fields, "prompt_tokens", "input_tokens"),
         _first(fields, "completion_tokens", "output_tokens"),
-        _first(cached, "cached_tokens") or _first(fields, *_CACHED_TOKENS),
+        _first(details, "cached_tokens") or _first(fields, *_CACHED_TOKENS),
         _first(reasoning, "reasoning_tokens"),
-        _first(cached, "cache_write_tokens"),
+        _first(details, "cache_write_tokens"),
     )
     if all(count is None for count in counts):
         return None
-    return TokenUsage(*(count or 0 for count in counts))
+    prompt, completion, cached, thoughts, written = (count or 0 for count in counts)
+    return TokenUsage(
+        prompt,
+        completion,
+        cached,
+        thoughts,
+        written,
+        audio=_first(details, "audio_tokens") or 0,
+        image=_first(details, "image_tokens") or 0,
+    )
 
 
 def _details(fields: Fields, *names: str) -> Fields:

@@ -31,6 +31,8 @@ def record(
     cached: int | None = 0,
     written: int | None = None,
     written_1h: int = 0,
+    audio: int = 0,
+    image: int = 0,
     at: str = "2026-11-23T12:00:00+00:00",
 ) -> CallRecord:
     return CallRecord(
@@ -44,6 +46,8 @@ def record(
         cached_tokens=cached,
         cache_write_tokens=written,
         cache_write_1h_tokens=written_1h,
+        audio_tokens=audio,
+        image_tokens=image,
     )
 
 
@@ -143,6 +147,31 @@ def test_cached_tokens_without_a_price_of_their_own_cost_what_others_do() -> Non
     prices = Prices(table(model("m", input=2)), [("maker", "")])
 
     assert prices.cost(record("maker", "m", cached=400, completion=0)) == 2 * USD // 1000
+
+
+@pytest.mark.parametrize(
+    ("cached", "audio", "image", "dollars"),
+    [
+        (0, 1000, 0, 0.01),
+        (0, 500, 300, 0.005 + 0.0009 + 0.0004),
+        (400, 500, 0, 0.0002 + 0.005 + 0.0002),
+        (400, 5000, 5000, 0.0002 + 0.006),  # more than there is: both are parts of the prompt
+        (900, 0, 5000, 0.00045 + 0.0003),
+    ],
+)
+def test_sound_and_pictures_in_a_prompt_have_prices_of_their_own(
+    cached: int, audio: int, image: int, dollars: float
+) -> None:
+    rates = model("m", input=2, audio=10, image=3, cached=0.5)
+    call = record("maker", "m", cached=cached, audio=audio, image=image, completion=0)
+
+    assert Prices(table(rates), [("maker", "")]).cost(call) == round(dollars * USD)
+
+
+def test_sound_and_pictures_without_a_price_of_their_own_cost_what_text_does() -> None:
+    call = record("maker", "m", audio=500, image=300, completion=0)
+
+    assert Prices(table(model("m", input=2)), [("maker", "")]).cost(call) == 2 * USD // 1000
 
 
 @pytest.mark.parametrize(
@@ -364,16 +393,18 @@ def test_a_call_costs_what_the_source_says_for_every_model_that_it_names() -> No
         name = info.id.lower()
         if provider.find_model(name) is not info:
             continue  # its own id leads elsewhere
-        for prompt, cached, written, completion in (
-            (1000, 0, 0, 100),
-            (900, 400, 300 if price.cache_write_mtok is not None else 0, 50),
-            (300_000, 0, 0, 2000),
+        for prompt, cached, written, audio, completion in (
+            (1000, 0, 0, 0, 100),
+            (900, 400, 300 if price.cache_write_mtok is not None else 0, 0, 50),
+            (900, 0, 0, 700 if price.input_audio_mtok is not None else 0, 50),
+            (300_000, 0, 0, 0, 2000),
         ):
             used = Usage(
                 input_tokens=prompt,
                 output_tokens=completion,
                 cache_read_tokens=cached or None,
                 cache_write_tokens=written or None,
+                input_audio_tokens=audio or None,
             )
             expected = round(float(price.calc_price(used)["total_price"]) * USD)
             call = record(
@@ -382,6 +413,7 @@ def test_a_call_costs_what_the_source_says_for_every_model_that_it_names() -> No
                 prompt=prompt,
                 cached=cached,
                 written=written,
+                audio=audio,
                 completion=completion,
             )
             call.timestamp = NOW

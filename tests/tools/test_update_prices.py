@@ -141,9 +141,16 @@ def test_tiers_have_all_rates_of_their_own() -> None:
 
 
 def test_answers_of_pictures_or_sound_cost_what_those_do() -> None:
-    made = price(input_mtok="1", output_mtok="10", output_image_mtok="100", input_audio_mtok="7")
+    made = price(input_mtok="1", output_mtok="10", output_image_mtok="100")
 
     assert model(made)[0]["prices"] == [{"input": 1.0, "output": 100.0}]
+
+
+def test_prompts_of_pictures_or_sound_have_rates_of_their_own() -> None:
+    heard = price(input_mtok="1", input_audio_mtok="7", input_image_mtok="2", output_mtok="10")
+    rates = {"input": 1.0, "audio": 7.0, "image": 2.0, "output": 10.0}
+
+    assert model(heard)[0]["prices"] == [rates]
 
 
 def test_what_is_not_priced_by_the_token_is_left_out() -> None:

@@ -6,7 +6,13 @@ import msgspec
 import pytest
 
 from jarvis_proxy.canonical.usage import TokenUsage
-from jarvis_proxy.upstreams.openai_usage import AnswerUsage, OpenAIUsage, read_usage, usage_in
+from jarvis_proxy.upstreams.openai_usage import (
+    AnswerUsage,
+    InputTokens,
+    OpenAIUsage,
+    read_usage,
+    usage_in,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +21,14 @@ from jarvis_proxy.upstreams.openai_usage import AnswerUsage, OpenAIUsage, read_u
         (OpenAIUsage(), TokenUsage()),
         (OpenAIUsage(prompt_tokens=3, completion_tokens=0), TokenUsage(3)),
         (OpenAIUsage(input_tokens=3, output_tokens=4), TokenUsage(3, 4)),
+        (
+            OpenAIUsage(input_tokens=3, input_token_details=InputTokens(audio_tokens=2)),
+            TokenUsage(3, audio=2),
+        ),
+        (
+            OpenAIUsage(input_tokens=3, input_tokens_details=InputTokens(image_tokens=2)),
+            TokenUsage(3, image=2),
+        ),
     ],
 )
 def test_absent_counts_are_zero(usage: OpenAIUsage, expected: TokenUsage) -> None:
@@ -39,6 +53,18 @@ def test_absent_counts_are_zero(usage: OpenAIUsage, expected: TokenUsage) -> Non
             TokenUsage(5, 7, 1, 6),
         ),
         ({"prompt_tokens": 0, "input_tokens": 4}, TokenUsage(4)),
+        (
+            {"prompt_tokens": 9, "prompt_tokens_details": {"audio_tokens": 5}},
+            TokenUsage(9, audio=5),
+        ),
+        (
+            {"input_tokens": 9, "input_tokens_details": {"image_tokens": 5, "text_tokens": 4}},
+            TokenUsage(9, image=5),
+        ),
+        (
+            {"input_tokens": 9, "input_token_details": {"audio_tokens": 5, "text_tokens": 4}},
+            TokenUsage(9, audio=5),
+        ),
         ({"prompt_tokens": None, "completion_tokens": 0}, TokenUsage()),
         ({"prompt_tokens": float("inf"), "completion_tokens": 2}, TokenUsage(0, 2)),
         ({"prompt_tokens": "nan", "completion_tokens": 2}, TokenUsage(0, 2)),

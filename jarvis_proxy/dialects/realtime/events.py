@@ -15,8 +15,14 @@ _TRANSCRIPTION: Final = "conversation.item.input_audio_transcription.completed"
 _MAX_ERROR: Final = 64 * 1024
 
 
-class _Details(msgspec.Struct):
+class _Kinds(msgspec.Struct):
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class _Details(_Kinds):
     cached_tokens: int | None = None
+    cached_tokens_details: _Kinds | None = None
 
 
 class _Usage(msgspec.Struct):
@@ -107,8 +113,13 @@ def usage_in(event: bytes) -> EventUsage | None:
     if usage is None or (usage.input_tokens is None and usage.output_tokens is None):
         return None
     details = usage.input_token_details or _Details()
+    cached = details.cached_tokens_details or _Kinds()
     tokens = TokenUsage(
-        usage.input_tokens or 0, usage.output_tokens or 0, details.cached_tokens or 0
+        usage.input_tokens or 0,
+        usage.output_tokens or 0,
+        details.cached_tokens or 0,
+        audio=(details.audio_tokens or 0) - (cached.audio_tokens or 0),
+        image=(details.image_tokens or 0) - (cached.image_tokens or 0),
     )
     return EventUsage(tokens, found.type == _TRANSCRIPTION)
 

@@ -102,7 +102,7 @@ class SessionObserver:
         model = (used.is_transcription and self._transcription) or record.upstream_model
         self._add_usage(model, counts)
 
-    def _add_usage(self, model: str, counts: tuple[int, int, int, int, int, int]) -> None:
+    def _add_usage(self, model: str, counts: tuple[int, ...]) -> None:
         """Count one response as a call that has ended: a session may last for an hour."""
         part = replace(
             self._record,
@@ -114,6 +114,8 @@ class SessionObserver:
             cached_tokens=None,
             reasoning_tokens=None,
             cache_write_tokens=None,
+            audio_tokens=0,
+            image_tokens=0,
         )
         part.add_tokens(*counts)
         part.cost = self._context.prices.cost(part)

@@ -236,7 +236,7 @@ def chat_usage(fields: Fields) -> ChatUsage | None:
     counted = usage_in(fields) if _may_report(fields) else None
     if counted is None:
         return None
-    prompt, completion, cached, reasoning, written, _ = counted.bounded()
+    prompt, completion, cached, reasoning, written, *_ = counted.bounded()
     return ChatUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,

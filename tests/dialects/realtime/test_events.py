@@ -23,11 +23,15 @@ def encoded(**event: object) -> bytes:
 
 
 def test_tokens_of_a_response() -> None:
-    details = {"cached_tokens": 4, "text_tokens": 1, "cached_tokens_details": {"audio_tokens": 4}}
+    cached = {"audio_tokens": 3, "text_tokens": 1}
+    details = {"cached_tokens": 4, "cached_tokens_details": cached, "text_tokens": 1}
+    details |= {"audio_tokens": 6, "image_tokens": 2}
     usage = {"input_tokens": 9, "output_tokens": 3, "input_token_details": details}
     event = encoded(type="response.done", response={"usage": usage, "output": []})
 
-    assert usage_in(event) == EventUsage(TokenUsage(9, 3, 4), is_transcription=False)
+    assert usage_in(event) == EventUsage(
+        TokenUsage(9, 3, 4, audio=3, image=2), is_transcription=False
+    )
 
 
 def test_tokens_of_a_transcription() -> None:

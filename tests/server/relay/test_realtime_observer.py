@@ -70,3 +70,16 @@ async def test_counts_that_no_upstream_can_mean_are_clamped() -> None:
     async with scene(play) as (proxy, _), opened(proxy.port) as socket:
         await socket.text()
     assert "prompt_tokens=0 completion_tokens=1000000000" in proxy.logged()
+
+
+async def test_sound_costs_what_sound_costs() -> None:
+    async def play(socket: RawSocket) -> None:
+        details = {"audio_tokens": 1000, "text_tokens": 100}
+        usage = {"input_tokens": 1100, "output_tokens": 0, "input_token_details": details}
+        await socket.event(type="response.done", response={"usage": usage})
+        await socket.until_close()
+
+    async with scene(play) as (proxy, _), opened(proxy.port) as socket:
+        await socket.text()
+        ((_, _, totals),) = proxy.context.usage.sums()
+    assert totals.cost == (1000 * 32 + 100 * 4) * 1000
