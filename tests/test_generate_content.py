@@ -17,7 +17,9 @@ from tests.support.raw_upstream import Peer, RawUpstream, Received
 pytestmark = pytest.mark.slow
 
 JSON = dict[str, Any]
-GOOGLE = {"x-goog-api-key": KEY, "Content-Type": "application/json"}
+SDK = {"x-goog-api-client": "google-genai-sdk/1.38.0"}
+"""By which errors in streams come in the form that Google's SDKs read."""
+GOOGLE = {"x-goog-api-key": KEY, "Content-Type": "application/json", **SDK}
 ODD = (
     '{ "contents":[ {"parts":[{"text":"Grüße 👋 \\ud83d"}]} ],"generationConfig":'
     '{"temperature":1.0,"seed":12345678901234567890} }'
@@ -475,3 +477,20 @@ async def test_models_are_listed_in_googles_form() -> None:
     assert json.loads(openais.body)["object"] == "list"
     assert json.loads(anthropics.body)["type"] == "model"
     assert (unknown.status, unknown.error()["status"]) == (404, "NOT_FOUND")
+
+
+async def test_other_clients_read_an_error_in_a_stream_as_an_event(
+    proxy: Proxy, google: Google
+) -> None:
+    """The Vercel AI SDK (Cherry Studio) skips what is no event, and sees no error."""
+    google.says(events(frame("a")), content_type="text/event-stream")
+    google.cuts = True
+    agent = "ai-sdk/google/3.0.141 ai-sdk/provider-utils/4.0.64 runtime/node.js/v20.20.2"
+    sent = {"x-goog-api-key": KEY, "Content-Type": "application/json", "User-Agent": agent}
+
+    response = await ask(proxy, EVENTS, headers=sent)
+
+    first, last, rest = response.body.split(b"\r\n\r\n")
+    assert (first + b"\r\n\r\n", rest, response.whole) == (events(frame("a")), b"", True)
+    error = json.loads(last.removeprefix(b"data: "))["error"]
+    assert (error["code"], error["details"][0]["reason"]) == (502, "UPSTREAM_TRUNCATED")

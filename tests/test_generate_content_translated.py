@@ -14,7 +14,9 @@ from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, 
 pytestmark = pytest.mark.slow
 
 JSON = dict[str, Any]
-GOOGLE = {"x-goog-api-key": KEY, "Content-Type": "application/json"}
+SDK = {"x-goog-api-client": "google-genai-sdk/1.38.0"}
+"""By which errors in streams come in the form that Google's SDKs read."""
+GOOGLE = {"x-goog-api-key": KEY, "Content-Type": "application/json", **SDK}
 MODEL = "gemini-3.8-flash"
 CHAT = "/v1beta/models/deepseek/deepseek-chat"
 ASKED = {

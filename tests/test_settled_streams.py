@@ -99,7 +99,8 @@ async def ask_messages(proxy: Proxy, model: str) -> RawResponse:
 
 async def ask_google(proxy: Proxy, model: str) -> RawResponse:
     path = f"/v1beta/models/{model}:streamGenerateContent?alt=sse"
-    return await fetch(proxy.port, path, {"contents": [{"parts": [{"text": "Hi"}]}]}, BEARER)
+    headers = {**BEARER, "x-goog-api-client": "google-genai-sdk/1.38.0"}
+    return await fetch(proxy.port, path, {"contents": [{"parts": [{"text": "Hi"}]}]}, headers)
 
 
 Ask = Callable[[Proxy, str], Awaitable[RawResponse]]

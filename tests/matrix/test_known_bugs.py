@@ -124,7 +124,8 @@ async def status_of(client: str, upstream: str, script: Script) -> tuple[int, by
         more = {"DEEPSEEK_MODELS": "deepseek-*", "DEEPSEEK_API_KEY": "sk-0123456789"}
         async with running_proxy(gemini=url, **settings, **more, DEEPSEEK_APIS="chat") as proxy:
             path = PATHS[client].format(model)
-            response = await fetch(proxy.port, path, {**body, "model": model}, BEARER)
+            headers = {**BEARER, "x-goog-api-client": "google-genai-sdk/1.38.0"}
+            response = await fetch(proxy.port, path, {**body, "model": model}, headers)
     return response.status, response.body
 
 

@@ -91,7 +91,7 @@ def streamed(client: Client, upstream: str, case: Case, pieces: list[bytes]) -> 
     call = call_of(client, case, stream=True)
     exchange = exchange_for(upstream, call)
     assert len(exchange.requests) == 1
-    form = client.api.stream_form(call, {})
+    form = client.api.stream_form(call, {"x-goog-api-client": "a-sdk"})
     translator = exchange.stream_translator(0, form.number_events(relayed=False))
     out = b""
     try:

@@ -1,7 +1,8 @@
 """Google's API for the shell: errors, and the proxy's own messages in a stream. Pure.
 
 Google's SDKs fail at comments and at named events. They recognise an error in a stream only as JSON
-without ``data:``, and some only if one read returns nothing else.
+without ``data:``, and some only if one read returns nothing else. Other clients read events, such
+as the Vercel AI SDK: they skip what is none, and would take the answer for complete.
 
 Source: https://ai.google.dev/api/generate-content (read 2026-11).
 """
@@ -9,6 +10,8 @@ Source: https://ai.google.dev/api/generate-content (read 2026-11).
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.client_api import ErrorAnswer, StreamForm
@@ -22,6 +25,8 @@ _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _ERROR_PAUSE: Final = 0.05
 """Seconds between the last frame and an error, so that the client reads them separately."""
 _NEWLINE: Final = b"\r\n"
+_GOOGLES_SDK: Final = "x-goog-api-client"
+"""The header that each of Google's SDKs sends."""
 
 
 class GenerateContentApi:
@@ -37,16 +42,23 @@ class GenerateContentApi:
 
     def stream_form(self, call: Call, headers: Mapping[str, str], /) -> StreamForm:
         """Return the form of a stream: events with ``alt=sse``, otherwise a JSON array."""
-        return EventForm() if asks_for_events(call.query) else ArrayForm()
+        if not asks_for_events(call.query):
+            return ArrayForm()
+        return EventForm(is_googles=_GOOGLES_SDK in headers)
 
 
 class EventForm:
-    """Server-sent events (``alt=sse``)."""
+    """Server-sent events (``alt=sse``). *is_googles*: one of Google's SDKs reads them."""
+
+    __slots__ = ("_is_googles",)
 
     content_type = "text/event-stream"
     silent = False
     error_pause = _ERROR_PAUSE
     end_mark = b""
+
+    def __init__(self, *, is_googles: bool) -> None:
+        self._is_googles = is_googles
 
     def has_content(self, events: bytes, /) -> bool:
         """Return whether *events* contain a frame, not only empty lines."""
@@ -63,8 +75,10 @@ class EventForm:
         return _NEWLINE
 
     def failure(self, error: ProxyError, /) -> bytes:
-        """Return the error object without ``data:``, as Google ends a failed stream."""
-        return error_object(error) + b"\n"
+        """Return the error object: alone for Google's SDKs, otherwise as an event."""
+        if self._is_googles:
+            return error_object(error) + b"\n"
+        return b"data: %b\r\n\r\n" % msgspec.json.format(error_object(error), indent=-1)
 
 
 class ArrayForm:

@@ -39,7 +39,7 @@ def test_an_error_is_googles_and_needs_no_header() -> None:
 
 
 def test_an_error_in_events_is_bare_and_ends_its_line() -> None:
-    form = EventForm()
+    form = EventForm(is_googles=True)
     form.passed(b"data: {}\r\n\r\n")
 
     assert form.failure(ERROR) == error_body(ERROR) + b"\n"
@@ -47,8 +47,17 @@ def test_an_error_in_events_is_bare_and_ends_its_line() -> None:
     assert form.error_pause > 0
 
 
+def test_an_error_for_other_clients_is_an_event() -> None:
+    indented = json.dumps({"error": {"code": 429, "message": "no"}}, indent=2).encode()
+    error = ProxyError(429, "no")
+    error.native = indented
+    sent = EventForm(is_googles=False).failure(error)
+
+    assert sent == b'data: {"error":{"code":429,"message":"no"}}\r\n\r\n'
+
+
 def test_a_beat_is_an_empty_line() -> None:
-    assert EventForm().heartbeat(is_long=False, first_events_wait=False) == b"\r\n"
+    assert EventForm(is_googles=True).heartbeat(is_long=False, first_events_wait=False) == b"\r\n"
 
 
 @pytest.mark.parametrize("passed", [b"", b"[{}", b"\r\n"])
@@ -67,5 +76,5 @@ def test_an_error_of_googles_leaves_its_array() -> None:
     error = ProxyError(503, "no", code="overloaded")
     error.native = b'[{"error":{"code":503}}]'
 
-    assert EventForm().failure(error) == b'{"error":{"code":503}}\n'
+    assert EventForm(is_googles=True).failure(error) == b'{"error":{"code":503}}\n'
     assert ArrayForm().failure(error) == b'[{"error":{"code":503}}]'
