@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import KEY, Proxy
+from tests.conftest import KEY, Proxy, running_proxy
 from tests.support.chat_service import MODEL, proxy_before
 from tests.support.raw_client import fetch
-from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk
+from tests.support.raw_upstream import Peer, RawUpstream, Received, chat_chunk, completion
 from tests.support.strict_chat import ANSWER, THOUGHT, Calls, StrictChat
 
 Json = dict[str, Any]
@@ -158,3 +158,43 @@ async def test_pings_do_not_hide_an_upstream_that_is_dead() -> None:
     assert kinds.count("ping") >= 2
     assert kinds[-1] == "error"
     assert "message_stop" not in kinds
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "ignored"),
+    [
+        (
+            "gpt-4.1",
+            {
+                "max_completion_tokens": 9,
+                "stop": ["a", "b", "c", "d"],
+                "parallel_tool_calls": False,
+            },
+            {"top_k", "stop_sequences"},
+        ),
+        ("llama-3", {"max_tokens": 9, "stop": list("abcde"), "top_k": 5}, {""}),
+    ],
+)
+async def test_openais_models_behind_a_gateway_get_openais_parameters(
+    model: str, sent: Json, ignored: set[str]
+) -> None:
+    async def answer(peer: Peer, request: Received) -> None:
+        await peer.reply(completion())
+
+    gateway = RawUpstream(answer)
+    body: Json = {
+        "model": model,
+        "max_tokens": 9,
+        "stop_sequences": list("abcde"),
+        "top_k": 5,
+        "tools": TOOLS,
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+        "messages": [{"role": "user", "content": "?"}],
+    }
+    async with gateway.running(), running_proxy(gateway.base_url) as proxy:
+        response = await fetch(proxy.port, "/v1/messages", body, {"x-api-key": KEY})
+
+    (seen,) = [json.loads(r.body) for r in gateway.received if r.method == "POST"]
+    names = ("max_tokens", "max_completion_tokens", "stop", "top_k", "parallel_tool_calls")
+    assert {name: seen[name] for name in names if name in seen} == sent
+    assert set(response.headers.get("x-jarvis-ignored", "").split(", ")) == ignored

@@ -220,7 +220,7 @@ class ChatAdapter:
         model = call.target_model
         return ChatCall(
             call,
-            msgspec.structs.replace(self._target, model=model),
+            self._target.for_model(model),
             read,
             learnt=self._learnt,
             new_id=self._new_id,

@@ -15,6 +15,10 @@ _SWITCHING: Final = ("deepseek.com", "z.ai", "bigmodel.cn", "moonshot.ai", "moon
 Sources: https://api-docs.deepseek.com, https://docs.z.ai, https://platform.moonshot.ai/docs (read
 2026-11).
 """
+_BUILT_IN: Final = "openai"
+"""The upstream of the settings ``OPENAI_*``."""
+_MODEL: Final = re.compile(r"(?:ft:)?(?:gpt-(?!oss)|chatgpt-|codex-|o\d)")
+"""Names of OpenAI's models, but for those that others run."""
 _REASONING: Final = re.compile(r"o\d|gpt-(?:[5-9]|[1-9]\d)")
 _TIERS: Final = frozenset(("auto", "default", "flex", "priority", "scale"))
 
@@ -22,14 +26,23 @@ _TIERS: Final = frozenset(("auto", "default", "flex", "priority", "scale"))
 class ChatTarget(msgspec.Struct, frozen=True):
     """A chat completions service and the requested model.
 
-    *upstream* is its name in the settings. *is_openai*: it is OpenAI itself, not a compatible
-    service. *switches_thinking*: it supports ``thinking: {"type": "disabled"}``.
+    *upstream* is its name in the settings. *is_openai*: it is OpenAI, perhaps behind a gateway, not
+    a compatible service. *switches_thinking*: it supports ``thinking: {"type": "disabled"}``.
     """
 
     upstream: str
     model: str
     is_openai: bool = False
     switches_thinking: bool = False
+
+    def for_model(self, model: str) -> "ChatTarget":
+        """Return the target for *model* of the same service.
+
+        With ``OPENAI_BASE_URL`` OpenAI may be called through a gateway: then its models tell. A
+        local service at that address has others.
+        """
+        is_openai = self.upstream == _BUILT_IN and _MODEL.match(model) is not None
+        return msgspec.structs.replace(self, model=model, is_openai=self.is_openai or is_openai)
 
     @property
     def owner(self) -> str | None:

@@ -24,6 +24,30 @@ def test_openai_is_known_by_its_host(base_url: str, is_openai: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("upstream", "model", "is_openai"),
+    [
+        ("openai", "gpt-4o", True),
+        ("openai", "gpt-5.2", True),
+        ("openai", "ft:gpt-4.1:org::id", True),
+        ("openai", "o4-mini", True),
+        ("openai", "chatgpt-4o-latest", True),
+        ("openai", "gpt-oss-20b", False),
+        ("openai", "llama-3", False),
+        ("openai", "deepseek-chat", False),
+        ("openai", "openrouter/auto", False),
+        ("groq", "gpt-4o", False),
+    ],
+)
+def test_openai_behind_a_gateway_is_known_by_its_models(
+    upstream: str, model: str, is_openai: bool
+) -> None:
+    target = chat_target(upstream, "https://gateway.example/v1", "").for_model(model)
+
+    assert (target.model, target.is_openai) == (model, is_openai)
+    assert chat_target(upstream, "https://api.openai.com/v1", "").for_model(model).is_openai
+
+
+@pytest.mark.parametrize(
     ("base_url", "switches"),
     [
         ("https://api.deepseek.com", True),
