@@ -84,7 +84,7 @@ class BatchedTransport(asyncio.Transport):
     def flush(self) -> None:
         """Write pending data now, unless the connection is closed."""
         data, self._pending = self._pending, b""
-        if data and not self.is_closing():
+        if data and not self._transport.is_closing():
             self._transport.write(data)
 
     def get_write_buffer_size(self) -> int:

@@ -187,7 +187,10 @@ class UpstreamResponse:
                 return
         if self._pieces:
             self._overhead = 0
-            self._take_pieces(len(data))
+            if self._sink is None:
+                self._take_pieces(len(data))
+            else:
+                self._deliver()
         else:
             self._overhead += len(data)
             if self._overhead > _MAX_OVERHEAD and not self.is_complete:
@@ -217,13 +220,11 @@ class UpstreamResponse:
         if not self._has_body:
             self._pieces.clear()
             self._is_reusable = False
-        elif self._sink is None:
-            self._buffered += size
-            if self._buffered > _READ_BUFFER and not self.is_complete:
-                self._pause_reading()
-            self._wake()
-        else:
-            self._deliver()
+            return
+        self._buffered += size
+        if self._buffered > _READ_BUFFER and not self.is_complete:
+            self._pause_reading()
+        self._wake()
 
     def _deliver(self) -> None:
         """Give the sink the received data in pieces small enough to buffer for a slow client."""

@@ -25,7 +25,7 @@ from jarvis_proxy.upstreams.frames import (
 from jarvis_proxy.upstreams.json_values import LARGE
 from jarvis_proxy.upstreams.openai_errors import redact_bytes
 from jarvis_proxy.wire.pieces import ByteBuffer
-from jarvis_proxy.wire.sse import DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundary, too_large
+from jarvis_proxy.wire.sse import CR, DONE, KEEPALIVE, MAX_EVENT_BYTES, last_boundary, too_large
 
 _TERMINAL: Final = frozenset({"response.completed", "response.failed", "response.incomplete"})
 _MEDIA: Final = ("image_generation.", "image_edit.", "speech.audio.", "transcript.text.")
@@ -103,7 +103,7 @@ class PassthroughStream:
             data.find(b"\n") == len(data) - 2
             and data.startswith(b"data: {")
             and data.endswith(b"\n\n")
-            and b"\r" not in data
+            and CR not in data
             and not self.held
         ):
             self._swallow_lf = False
@@ -123,7 +123,7 @@ class PassthroughStream:
         if not data:
             return b""
         # Several events in the common form also only need a look inside.
-        if data[:7] == b"data: {" and data.endswith(b"\n\n") and b"\r" not in data:
+        if data[:7] == b"data: {" and data.endswith(b"\n\n") and CR not in data:
             is_last = data.endswith(b"\n\n" + DONE) and self._kind != "responses"
             events = data[: -len(DONE)] if is_last else data
             # Require that there are no line ends except between events, and two at the end.

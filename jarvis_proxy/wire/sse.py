@@ -11,6 +11,10 @@ from jarvis_proxy.wire.pieces import ByteBuffer
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 """Largest event: it may carry a picture of megabytes. Larger ones end the stream."""
 
+CR: Final = 0x0D
+LF: Final = 0x0A
+"""As numbers: for a piece of bytes, ``in`` takes ten times as long."""
+
 _MAX_STRAY_BYTES: Final = 64 * 1024
 _LINE_BYTES: Final = 48
 _BOM: Final = b"\xef\xbb\xbf"
@@ -66,9 +70,9 @@ class SSEDecoder:
             return [event]
         if self._skip_lf and data:
             self._skip_lf = False
-            if data[0] == 0x0A:
+            if data[0] == LF:
                 data = data[1:]
-        if b"\r" in data:
+        if CR in data:
             # A CR at the end may be half of a CRLF: end the line now, drop the LF if it comes.
             self._skip_lf = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -101,7 +105,7 @@ class SSEDecoder:
             value = data[6:-2]
         else:
             return None
-        if b"\n" in value or b"\r" in value or len(value) > self._max - 6:
+        if LF in value or CR in value or len(value) > self._max - 6:
             return None
         self._first = False
         return SSEEvent("", value)
@@ -178,8 +182,9 @@ def last_boundary(data: bytes) -> int:
     """
     if data.endswith(b"\n\n"):
         return len(data)
-    if b"\r" not in data:
-        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    if CR not in data:
+        at = data.rfind(b"\n\n")
+        return 0 if at < 0 else at + 2
     best = 0
     for mark in (b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n", b"\r\n\r", b"\n\r"):
         at = data.rfind(mark)

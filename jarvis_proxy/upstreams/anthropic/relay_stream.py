@@ -22,6 +22,7 @@ from jarvis_proxy.upstreams.anthropic.usage import UsageCounter
 from jarvis_proxy.upstreams.json_values import fields_of, is_swarm, loads
 from jarvis_proxy.upstreams.openai_stream import PassthroughStream
 from jarvis_proxy.wire.messages_types import STOP
+from jarvis_proxy.wire.sse import CR
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -70,7 +71,7 @@ class MessagesRelayStream(PassthroughStream):
         """
         # Nearly every read is one event in the common form, which only needs a look inside.
         is_one = data.startswith(_DELTA) and data.endswith(b"\n\n") and data.count(b"\n") == 3
-        if not is_one or self.done or self.held or b"\r" in data:
+        if not is_one or self.done or self.held or CR in data:
             return super().feed(data)
         self._swallow_lf = False
         return data if self._passes(data[len(_DELTA) - 1 : -2], "content_block_delta") else b""
