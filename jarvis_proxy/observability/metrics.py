@@ -45,10 +45,12 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
-    def observe(self, value: float) -> None:
-        """Count one observation."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
+    def observe(self, values: Sequence[float]) -> None:
+        """Count observations."""
+        counts, bounds = self.counts, self.bounds
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+        self.sum += sum(values)
 
     def buckets(self) -> Iterator[tuple[str, int]]:
         """Yield each bound as text, with the number of observations at or below it."""
@@ -114,7 +116,7 @@ class Metrics:
 
     def observe_lag(self, seconds: float) -> None:
         """Count a measurement of the event loop's lag."""
-        self._lag.observe(max(0.0, seconds))
+        self._lag.observe([max(0.0, seconds)])
 
     def _sum_up(self) -> None:
         fresh, self._pending = self._pending, []
@@ -135,8 +137,7 @@ class Metrics:
         route = first.route or _NONE
         self._requests[route, first.key_name, str(first.status), first.outcome] += calls
         durations = _of(self._durations, (route,), _DURATIONS)
-        for record in records:
-            durations.observe(record.ended_at - record.started_at)
+        durations.observe([record.ended_at - record.started_at for record in records])
         if first.limit:
             self._limits[first.limit, first.key_name] += calls
         if first.attempts:
@@ -148,12 +149,14 @@ class Metrics:
         self._calls[*place, first.outcome] += len(records)
         if first.attempts > 1:
             self._retries[first.upstream,] += (first.attempts - 1) * len(records)
-        for record in records:
-            if record.first_byte_sent_at is not None:
-                waited = record.first_byte_sent_at - record.started_at
-                _of(self._first_bytes, place, _WAITS).observe(waited)
-            if (overhead := record.overhead()) is not None:
-                self._overhead.observe(overhead)
+        waits = [
+            record.first_byte_sent_at - record.started_at
+            for record in records
+            if record.first_byte_sent_at is not None
+        ]
+        if waits:
+            _of(self._first_bytes, place, _WAITS).observe(waits)
+        self._overhead.observe([time for r in records if (time := r.overhead()) is not None])
         self._count_tokens((first.key_name, *place), records)
 
     def _count_tokens(self, owner: Labels, records: Sequence[CallRecord]) -> None:

@@ -55,6 +55,11 @@ class CircuitBreaker:
         self._clients: dict[str, _ClientCircuit] = {}
         self.on_change: Callable[[str, float | None], object] = lambda client, until: None
 
+    @property
+    def is_closed_for_all(self) -> bool:
+        """Whether no call has failed since the last good answer."""
+        return not self._clients
+
     def seconds_until_allowed(self, client: str, now: float) -> float | None:
         """Return None if *client* may call, otherwise the seconds until it may."""
         state = self._clients.get(client)
@@ -158,9 +163,10 @@ class CircuitBreakers:
 
     def allow(self, model: str, client: str, now: float) -> "CallPermit | float":
         """Return a permit for an allowed call, otherwise the seconds until one is allowed."""
-        breakers = [self.upstream]
-        if (of_model := self._models.get(model)) is not None:
-            breakers.append(of_model)
+        of_model = self._models.get(model)
+        if of_model is None and self.upstream.is_closed_for_all:  # nearly always
+            return CallPermit(self, model, client, [])
+        breakers = [self.upstream] if of_model is None else [self.upstream, of_model]
         waits = [
             wait
             for each in breakers

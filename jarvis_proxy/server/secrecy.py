@@ -75,11 +75,12 @@ def hide(request: web.Request, key: str) -> None:
 
 def call_secrets(request: web.Request) -> CallSecrets:
     """Return the keys that nobody may see of this request."""
-    found = request.get(_KEYS)
-    if found is None:
+    try:
+        return request[_KEYS]
+    except KeyError:  # this is the first time
         query = request.rel_url.query if request.query_string else {}
         # Google also accepts `$key`.
         query_key = query.get("key") or query.get("$key")
         presented = presented_keys(request.headers, query_key)
         found = request[_KEYS] = CallSecrets(presented, request[CONTEXT].secrets)
-    return found
+        return found

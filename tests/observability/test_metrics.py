@@ -160,8 +160,8 @@ def test_a_label_is_short_and_printable(target: str, label: str) -> None:
 
 def test_an_observation_at_a_bound_lies_below_it() -> None:
     histogram = Histogram((0.5, 1.0))
-    for value in (0.1, 0.5, 0.6, 1.0, 7.0):
-        histogram.observe(value)
+    histogram.observe((0.1, 0.5, 0.6))
+    histogram.observe((1.0, 7.0))
 
     assert list(histogram.buckets()) == [("0.5", 2), ("1.0", 4), ("+Inf", 5)]
     assert histogram.sum == pytest.approx(9.2)

@@ -63,7 +63,7 @@ def test_merging_does_not_change_the_inputs() -> None:
     part = [
         MetricFamily("h", "histogram", "", histograms={(): Histogram((1.0,))}, samples={(): 1.0})
     ]
-    part[0].histograms[()].observe(0.5)
+    part[0].histograms[()].observe([0.5])
     merge_families([part, part])
 
     assert part[0].histograms[()].counts == [1, 0]
