@@ -28,6 +28,7 @@ JsonObject = dict[str, Any]
 
 _SYSTEM: Final = ("system", "developer")
 _NO_RESULT: Final = '{"error":"no result was provided for this tool call"}'
+_NOTHING: Final = "."
 _LOOKED_AT: Final = 100
 
 
@@ -81,6 +82,8 @@ class MessageWriter:
                     self._user(turn.index, turn.message, is_result=True)
                 case _:
                     self._user(turn.index, turn.message)
+        if not self._out:  # nothing was said at all, and empty texts are refused
+            self._add({"role": "user", "content": _NOTHING}, len(messages) - 1)
         return self._out
 
     def _system(self, messages: list[ChatMessage], instructions: str) -> None:

@@ -14,14 +14,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from jarvis_proxy.canonical.bounds import check_request, check_values
+from jarvis_proxy.canonical.chat_decoder import parse_chat
 from jarvis_proxy.canonical.chat_request import ChatRequest
 from jarvis_proxy.canonical.exchange import Media
 from jarvis_proxy.canonical.ignored_params import IgnoredParams
-from jarvis_proxy.canonical.validation_errors import (
-    DECODE_ERRORS,
-    from_decode_error,
-)
 from jarvis_proxy.errors import ProxyError
 from jarvis_proxy.upstreams.chat.content import ContentWriter
 from jarvis_proxy.upstreams.chat.messages import MessageWriter, WrittenMessage
@@ -39,6 +35,7 @@ from jarvis_proxy.upstreams.chat.thinking import DISABLED, thinking_fields
 from jarvis_proxy.upstreams.chat.tool_choice import write_tool_choice
 from jarvis_proxy.upstreams.chat.tools import ChatTools, read_tools
 from jarvis_proxy.upstreams.json_values import fields_of, items_of
+from jarvis_proxy.wire import text as surrogates
 
 JsonObject = dict[str, Any]
 
@@ -58,7 +55,6 @@ _MAX_FORMAT_NAME: Final = 64
 _FORMAT_KEYS: Final = ("description", "schema", "strict")
 _MAX_LOGPROBS: Final = 20
 _OFF: Final = ("OFF", "BLOCK_NONE")
-_REQUEST: Final = msgspec.json.Decoder(ChatRequest)
 _NO_MEDIA: Final[Mapping[str, Media | ProxyError]] = MappingProxyType({})
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _SCHEMA_WORDS: Final = (
@@ -105,12 +101,8 @@ def write_chat(
 
 
 def _decode(body: bytes) -> tuple[ChatRequest, dict[str, Raw]]:
-    check_values(body)
-    try:
-        request, fields = _REQUEST.decode(body), _FIELDS.decode(body)
-    except DECODE_ERRORS as exc:
-        raise from_decode_error(exc) from exc
-    check_request(request)
+    request = parse_chat(body).request
+    fields = surrogates.decode(_FIELDS, body)
     return request, {name: value for name, value in fields.items() if bytes(value) != _NULL}
 
 

@@ -122,6 +122,16 @@ def test_message_of_the_model_that_says_nothing_is_dropped() -> None:
     assert roles(found) == ["user", "user"]
 
 
+def test_request_has_a_message_even_if_the_user_says_nothing() -> None:
+    sent_instead = [{"role": "user", "content": "."}]
+
+    assert messages({"role": "user", "content": ""}) == sent_instead
+    assert messages({"role": "user", "content": []}, {"role": "assistant"}) == sent_instead
+    with pytest.raises(ProxyError) as caught:
+        messages()
+    assert (caught.value.code, caught.value.param) == ("empty_array", "messages")
+
+
 def test_empty_parts_are_dropped() -> None:
     empty = {"type": "text", "text": ""}
     found = messages({"role": "user", "content": [empty, PICTURE]}, {"role": "user", "content": ""})
