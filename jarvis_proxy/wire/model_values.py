@@ -9,6 +9,9 @@ from jarvis_proxy.wire.json_limits import outline
 
 _NAME: Final = b'"model"'
 _VALUE: Final = re.compile(rb'"model"[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.)*+"|null)')
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+_SHORT: Final = 1024
+"""Below this many bytes, removing strings by a pattern takes less time than ``outline``."""
 _BACKSLASH: Final = 0x5C
 _MAX_NAMES: Final = 2048
 """Most names to find, many times Google's batch limit: each one takes time."""
@@ -52,7 +55,10 @@ def _depths(body: bytes, found: Sequence[re.Match[bytes]]) -> list[int]:
 
 def _levels(json: bytes) -> int:
     """Return how many levels deeper the end of *json* is than its start."""
-    return sum(
-        marks.count(b"[") + marks.count(b"{") - marks.count(b"]") - marks.count(b"}")
-        for marks in outline(json, b"[]{}")
-    )
+    if len(json) < _SHORT:
+        return _opened(_STRING.sub(b"", json))
+    return sum(map(_opened, outline(json, b"[]{}")))
+
+
+def _opened(marks: bytes) -> int:
+    return marks.count(b"[") + marks.count(b"{") - marks.count(b"]") - marks.count(b"}")

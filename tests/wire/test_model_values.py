@@ -36,6 +36,16 @@ def test_fields_at_the_asked_depths_are_found(
     assert values(body, *depths) == expected
 
 
+@pytest.mark.parametrize("before", [0, 3000])
+@pytest.mark.parametrize("behind", [0, 4000])
+def test_brackets_in_long_strings_do_not_count(before: int, behind: int) -> None:
+    text = b'"' + b"[{" * before + b'\\"]"', b'"' + b"}" * behind + b'"'
+    body = b'{"a":[%b],"x":{"model":"b"},"model":"own","b":[{"c":%b}]}' % text
+
+    assert values(body) == [b'"own"']
+    assert values(body, 1, 2) == [b'"b"', b'"own"']
+
+
 NESTED = st.recursive(
     st.text('mode\\"[{x', max_size=5) | st.none() | st.just("model"),
     lambda inner: (
