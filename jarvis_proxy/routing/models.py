@@ -144,10 +144,14 @@ class ModelRegistry:
 
         Unknown names go to OpenAI, and every name that starts with ``claude-`` to Anthropic.
         """
-        if model in self._exact or self._alias(model) is not None:
+        if self.names(model):
             return True
         upstream = self.route(model).upstream
         return upstream not in (OPENAI, ANTHROPIC) or model.startswith(f"{upstream}/")
+
+    def names(self, model: str) -> bool:
+        """Return whether a setting names *model*: as an upstream's model, or with an alias."""
+        return model in self._exact or self._alias(model) is not None
 
     def default_of(self, upstream: str) -> ModelRoute:
         """Return the route to a built-in *upstream* for a request that needs no model.

@@ -189,3 +189,23 @@ async def test_model_is_found_under_its_name_for_claude_clients() -> None:
         assert response.status == 200
         assert response.headers["x-jarvis-model"] == "gpt-4o"
         assert json.loads(response.body)["model"] == "claude-gpt-4o[1m]"
+
+
+@pytest.mark.parametrize("name", ["gemini-3-flash[1m]", "claude-gemini-3-flash[1m]"])
+async def test_mark_of_a_long_context_is_no_part_of_a_model_of_googles(name: str) -> None:
+    asked: list[str] = []
+
+    async def google(peer: Peer, request: Received) -> None:
+        asked.append(request.path)
+        turn = b'{"role":"model","parts":[{"text":"Hi"}]}'
+        await peer.reply(b'{"candidates":[{"content":%b,"finishReason":"STOP"}]}' % turn)
+
+    async with (
+        RawUpstream(google).running() as upstream,
+        running_proxy(gemini=upstream.base_url) as proxy,
+    ):
+        response = await fetch(proxy.port, "/v1/messages", {**ASK, "model": name}, BEARER)
+        assert response.status == 200
+        assert [path.rpartition("/")[2].partition(":")[0] for path in asked] == [
+            "gemini-3-flash-preview"
+        ]

@@ -48,14 +48,22 @@ def shown_name(name: str) -> str:
     return name if _CLAUDE in name else _PREFIX + name
 
 
-def known_name(name: str, is_known: Callable[[str], bool]) -> str:
+def known_name(
+    name: str, is_known: Callable[[str], bool], is_named: Callable[[str], bool] | None = None
+) -> str:
     """Return the known model that *name* is a form of, otherwise *name*.
 
-    Forms are ``claude-NAME``, and a trailing ``[1m]``.
+    Forms are ``claude-NAME``, and a trailing ``[1m]``. A name that does end with ``[1m]`` is known
+    only if *is_named*: a family's prefix (`gemini-`) would claim it with any ending.
     """
     bare = name.removesuffix(_LONG_CONTEXT)
     forms = (name, bare, name.removeprefix(_PREFIX), bare.removeprefix(_PREFIX))
-    return next((form for form in forms if form and is_known(form)), name)
+
+    def knows(form: str) -> bool:
+        is_long = form.endswith(_LONG_CONTEXT)
+        return bool(form) and (is_named if is_named and is_long else is_known)(form)
+
+    return next(filter(knows, forms), name)
 
 
 def _model(name: str, created: int) -> _Model:

@@ -173,7 +173,7 @@ def _asked(match: EndpointMatch, registry: ModelRegistry, head: RequestHead, bod
         raise ProxyError(
             400, "model: Field required", param="model", code="missing_required_parameter"
         )
-    known = known_name(head.model, registry.knows)
+    known = known_name(head.model, registry.knows, registry.names)
     return _Asked(head.model, known, bool(head.stream))
 
 
