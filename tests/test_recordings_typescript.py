@@ -165,9 +165,11 @@ def compiled(answers: list[tuple[Form, Json]], folder: Path) -> dict[int, str]:
 
 def test_every_answer_has_the_types_of_the_sdks(tmp_path: Path) -> None:
     try:
-        home()
+        packages = home() / "node_modules"
     except Missing as exc:
         pytest.skip(str(exc))
+    if not (packages / "typescript").is_dir():  # older than the lock file
+        pytest.skip("typescript for Node.js is not installed")
     distinct: dict[tuple[Form, str], Json] = {}
     for form, answer in translated():
         if answer.get("type") != "ping":  # their types do not have it, though they send it

@@ -21,7 +21,7 @@ from tests.faults.dialects import Surface
 _PACKAGE: Final = Path(__file__).resolve().parents[1] / "node"
 """Where package.json and its lock are, and the packages where ``npm ci`` was run there."""
 _SCRIPT: Final = _PACKAGE / "batch.mjs"
-_NAMES: Final = ("openai", "@anthropic-ai/sdk", "@google/genai", "typescript")
+_NAMES: Final = ("openai", "@anthropic-ai/sdk", "@google/genai")
 _LONGEST_LINE: Final = 2**24
 
 
