@@ -22,7 +22,7 @@ from tests.support.raw_websocket import CLOSE, TEXT, RawSocket, Refused, opened
 
 _SCRIPT: Final = Path(__file__).resolve().parents[1] / "node" / "sessions.mjs"
 _MEGABYTES: Final = "x" * 2**16
-_OPTIONS: Final[Any] = {"websocket_connection_options": {"open_timeout": 30.0}}
+_OPTIONS: Final[Any] = {"websocket_connection_options": {"open_timeout": 100.0}}
 SILENCE: Final = 2.0 * LIMIT
 """Seconds for which a silent client says nothing."""
 

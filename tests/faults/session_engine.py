@@ -22,7 +22,7 @@ from tests.support.raw_websocket import CLOSE, RawSocket, accept
 
 SessionClient = Literal["async", "sync", "node", "raw"]
 CLIENTS: Final[tuple[SessionClient, ...]] = ("async", "sync", "node", "raw")
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 200.0
 _FLOODED: Final = 0.5
 """Seconds after which a flood has filled every buffer on its way."""
 SETTINGS: Final = {
@@ -30,7 +30,7 @@ SETTINGS: Final = {
     "LOG_LEVEL": "info",
     "MAX_BODY_MB": "1",
     "WRITE_STALL_TIMEOUT": str(LIMIT),
-    "FIRST_BYTE_TIMEOUT": "6",  # a busy machine may not answer handshakes at once
+    "FIRST_BYTE_TIMEOUT": str(_PATIENCE),  # a busy machine may not answer handshakes at once
     "IDLE_TIMEOUT": str(LIMIT),
     "STREAM_TOTAL_TIMEOUT": str(LIMIT),
 }

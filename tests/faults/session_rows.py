@@ -100,6 +100,7 @@ def _upstream_dies(death: Death) -> SessionRow:
         sees = Seen(504, "upstream_timeout") if is_silent else Seen(502, "upstream_disconnected")
     else:
         sees = Seen(error=death.error, close=death.other_code)
+    env = {"FIRST_BYTE_TIMEOUT": str(LIMIT)} if sees.status == 504 else {}
     acts: dict[str, Act] = {"closing": "closes", "not reading": "floods"}
     return SessionRow(
         _name("upstream", death.state, death.way),
@@ -109,6 +110,7 @@ def _upstream_dies(death: Death) -> SessionRow:
         act=acts.get(death.state, "talks"),
         play="dies",
         death=death,
+        env=env,
     )
 
 

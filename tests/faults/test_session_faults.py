@@ -45,7 +45,7 @@ def played(request: pytest.FixtureRequest) -> Callable[[], dict[tuple[str, str],
     return cache(play)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("row", "client"), CASES)
 def test_both_sides_see(
     row: SessionRow, client: SessionClient, played: Callable[[], dict[tuple[str, str], Session]]
@@ -66,7 +66,7 @@ def test_both_sides_see(
 async def test_the_upstream_sees(row: ClientRow) -> None:
     ends = BothEnds()
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(100),
         ends.upstream.running(),
         running_proxy(ends.upstream.base_url, **SETTINGS) as proxy,
     ):
