@@ -54,7 +54,7 @@ def translate(shape: Shape, body: bytes) -> None:
     upstream.exchange(call, {}, upstream.needs(call).decoded)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"d2-{shape.name}")
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_twice_the_request_is_twice_the_work(shape: Shape) -> None:
     def work(size: int) -> tuple[int, int, bool]:
         body = shape.body(size)

@@ -347,7 +347,7 @@ ELSEWHERE = {
 """Variables by what they would do; several in one start, for each makes a virtual environment."""
 
 
-@pytest.mark.parametrize("environ", ELSEWHERE.values(), ids=[f"c16-{name}" for name in ELSEWHERE])
+@pytest.mark.parametrize("environ", ELSEWHERE.values(), ids=ELSEWHERE)
 def test_nothing_set_outside_sends_packages_or_imports_elsewhere(
     made: Path, tmp_path: Path, environ: dict[str, str]
 ) -> None:

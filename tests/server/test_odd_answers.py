@@ -41,9 +41,7 @@ ERRORS: dict[str, tuple[Json, int, str]] = {
 
 @pytest.mark.parametrize("label", ["application/json", "text/plain", "text/html", None])
 @pytest.mark.parametrize("asked", [STREAM, WHOLE], ids=["stream", "whole"])
-@pytest.mark.parametrize(
-    ("body", "status", "message"), ERRORS.values(), ids=[f"c1-{name}" for name in ERRORS]
-)
+@pytest.mark.parametrize(("body", "status", "message"), ERRORS.values(), ids=ERRORS)
 async def test_an_error_with_status_200_is_an_error(
     body: Json, status: int, message: str, asked: dict[str, object], label: str | None
 ) -> None:

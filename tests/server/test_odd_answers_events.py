@@ -67,7 +67,7 @@ async def test_a_choice_that_is_odd_still_finishes_the_answer() -> None:
         b"data: [1]\n\n",
         b"junk\n\n",
     ],
-    ids=lambda junk: f"c10-{junk[:24].decode().strip()}",
+    ids=lambda junk: junk[:24].decode().strip(),
 )
 @pytest.mark.parametrize("end", ["chunk", "rst", "bad chunk"])
 async def test_after_a_finish_reason_nothing_makes_it_an_error(junk: bytes, end: str) -> None:

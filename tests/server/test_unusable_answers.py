@@ -80,7 +80,7 @@ async def test_text_of_a_broken_call_in_a_stream_ends_in_an_error(path: str) -> 
 
 EMPTY: dict[str, Json | None] = {"nothing": None, "no text": {"text": ""}, "a thought": THOUGHT}
 SILENT = [
-    pytest.param(part, form, id=f"b8-{name}-{how}")
+    pytest.param(part, form, id=f"{name}-{how}")
     for name, part in EMPTY.items()
     for how, form in FORMS.items()
     if part is not THOUGHT or not form.get("stream")  # there it has been sent

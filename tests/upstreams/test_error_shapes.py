@@ -83,9 +83,7 @@ SPELLINGS: dict[str, tuple[dict[str, Any], int, str | int, str]] = {
 
 
 @pytest.mark.every_case
-@pytest.mark.parametrize(
-    ("fields", "status", "code", "message"), SPELLINGS.values(), ids=[f"c1-{n}" for n in SPELLINGS]
-)
+@pytest.mark.parametrize(("fields", "status", "code", "message"), SPELLINGS.values(), ids=SPELLINGS)
 def test_error_in_place_of_an_answer(
     fields: Fields, status: int, code: str | int, message: str
 ) -> None:

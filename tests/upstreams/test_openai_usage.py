@@ -78,7 +78,7 @@ def test_absent_counts_are_zero(usage: OpenAIUsage, expected: TokenUsage) -> Non
         ("9", None),
         (None, None),
     ],
-    ids=lambda value: f"c10-{value}"[:50],
+    ids=lambda value: str(value)[:50],
 )
 def test_usage_is_read_field_by_field(value: object, expected: TokenUsage | None) -> None:
     assert read_usage(value) == expected

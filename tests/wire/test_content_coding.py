@@ -40,7 +40,7 @@ def play(coding: str, pieces: list[bytes]) -> tuple[bytes, bool]:
     return out, inflater.is_complete
 
 
-@pytest.mark.parametrize(("coding", "packed"), FORMS.values(), ids=[f"c11-{n}" for n in FORMS])
+@pytest.mark.parametrize(("coding", "packed"), FORMS.values(), ids=FORMS)
 def test_every_form_is_unpacked_however_it_is_cut(coding: str, packed: bytes) -> None:
     found = assert_same_for_every_split(lambda pieces: play(coding, list(pieces)), packed)
 

@@ -86,7 +86,7 @@ async def test_refusal_that_is_json_passes_as_it_came(call: str) -> None:
         (413, "text/html", b"<h1>413 Too Large</h1>", "413 Too Large"),
         (524, "text/html", b"<h1>A timeout</h1>", "A timeout"),
     ],
-    ids=lambda value: f"c2-{value}" if isinstance(value, int) else "",
+    ids=lambda value: str(value) if isinstance(value, int) else "",
 )
 async def test_status_wait_and_words_stay(
     call: str, status: int, kind: str | None, body: bytes, message: str

@@ -239,7 +239,7 @@ EMPTY: dict[str, list[JSON]] = {
 }
 
 
-@pytest.mark.parametrize("frames", EMPTY.values(), ids=[f"b8-{name}" for name in EMPTY])
+@pytest.mark.parametrize("frames", EMPTY.values(), ids=EMPTY)
 def test_an_answer_of_nothing_is_asked_for_again_once(frames: list[JSON]) -> None:
     merged = MergedAnswer(1)
     error = Reading(merged=merged).take(*frames).fails()

@@ -86,7 +86,7 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize("schema", LOOPS.values(), ids=[f"b4-{name}" for name in LOOPS])
+@pytest.mark.parametrize("schema", LOOPS.values(), ids=LOOPS)
 def test_no_loop_over_required_values_is_left(schema: Json) -> None:
     assert has_loop(schema)
 
@@ -97,7 +97,7 @@ def test_no_loop_over_required_values_is_left(schema: Json) -> None:
     assert opened.schema == open_loops(opened.schema, WorkBudget()).schema
 
 
-@pytest.mark.parametrize("schema", KEPT.values(), ids=[f"b4-{name}" for name in KEPT])
+@pytest.mark.parametrize("schema", KEPT.values(), ids=KEPT)
 def test_what_google_serves_stays_as_it_is(schema: Json) -> None:
     opened = open_loops(schema, WorkBudget())
 
