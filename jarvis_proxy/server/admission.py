@@ -310,7 +310,7 @@ class AdmittedCall:
             raise verdict.error()
 
     def count_tokens(self, tokens: int) -> None:
-        """Count *tokens* that a call has used, which goes on, against the key's rate limits."""
+        """Count *tokens* of a call that continues against the key's rate limits."""
         if self._rate_checked:
             self._reserved += tokens
             limiter, now = self._controller.limiter, self._controller.clock()
@@ -339,7 +339,7 @@ class AdmittedCall:
 
     def _estimate(self, record: CallRecord) -> None:
         if record.upstream_first_byte_at is None or record.first_byte_sent_at is None:
-            return  # it failed before an answer
+            return  # the call failed before an answer
         is_text = record.route in _TEXT
         answer = estimate_answer(record.bytes_out, streamed=record.streamed, is_text=is_text)
         if self._prompt or answer:

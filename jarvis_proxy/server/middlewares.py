@@ -99,12 +99,12 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 def _trace(tracer: "CallTracer", request: web.Request, record: CallRecord) -> None:
-    """Send a trace of the call; of probes, scrapes and the dashboard there is none."""
+    """Send a trace of the call; probes, scrapes and the dashboard have none."""
     if MATCH in request and request[MATCH].kind in PUBLIC:
         return
     try:
         tracer.add(record, parse_traceparent(request.headers.get(TRACEPARENT)))
-    except Exception as exc:  # an answer must not fail because of it
+    except Exception as exc:  # the answer must not fail because of a trace
         _LOG.error("a call could not be traced", exc_info=exc)
 
 
@@ -149,7 +149,7 @@ def _is_upstreams(error: ProxyError) -> bool:
 
 @web.middleware
 async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """EndpointMatch the path, then check the key, before the method, the body and everything else.
+    """Match the path, then check the key, before the method, the body and everything else.
 
     An unknown path needs a key too, so that nobody can map this server without one.
     """
@@ -157,7 +157,7 @@ async def auth(request: web.Request, handler: Handler) -> web.StreamResponse:
     context, record = request[CONTEXT], request[RECORD]
     if (hop := request.headers.get(LOOP_HEADER)) is not None:
         context.loop_marks.check(hop)
-    # As the client sent it: not decoded, with fragment and host.
+    # The path as the client sent it: not decoded, with fragment and host.
     path = request.raw_path.partition("?")[0]
     found = _find_address(path, request.method, context.settings)
     if isinstance(found, EndpointMatch):
@@ -198,7 +198,7 @@ def _authenticate(request: web.Request, context: AppContext, record: CallRecord)
     record.key_name = name or "-"
     if name is None or not context.admission.is_key_allowed(name, record.client_ip):
         if not keys and request.method in _PROBING:
-            raise unauthorized()  # without a key there is no guess
+            raise unauthorized()  # a request without a key guesses nothing
         raise context.admission.record_auth_failure(record.client_ip, len(keys), unauthorized())
     record.authenticated = True
     return name

@@ -54,8 +54,8 @@ _JSON: Final = "application/json"
 class UpstreamAttempt:
     """One attempt: its requests upstream, their answers, and the client's side of them.
 
-    *down* is the stream that the client asked for, shared by all attempts of a call; None where
-    it asked for a whole answer. *body* is a request body that streams on.
+    *client_stream* is the stream that the client asked for, shared by all attempts of a call; None
+    for a buffered answer. *body* is a request body that is still arriving.
     """
 
     __slots__ = (
@@ -97,9 +97,8 @@ class UpstreamAttempt:
         self._key = key
         self.client_stream = client_stream
         self._replies: list[TransportResponse] = []
-        self._reservation = request[
-            ADMITTED_CALL
-        ].open_reservation()  # of answers that are read whole
+        # For answers that are buffered.
+        self._reservation = request[ADMITTED_CALL].open_reservation()
 
     async def run(self) -> web.StreamResponse:
         """Ask the upstream and relay its answer to the end.
@@ -116,13 +115,13 @@ class UpstreamAttempt:
         try:
             return await self._run()
         except BaseException as exc:
-            self._reservation.set_unchecked(0)  # nobody receives it
+            self._reservation.set_unchecked(0)  # the buffered answer is discarded
             if self._record.tried:
                 note_failure(self._record.tried[-1], exc)
             raise
         finally:
             for reply in self._replies:
-                reply.close()  # no effect on a finished one
+                reply.close()  # this has no effect on a finished reply
 
     async def _run(self) -> web.StreamResponse:
         exchange = self._exchange
@@ -141,10 +140,11 @@ class UpstreamAttempt:
         if call.method == "HEAD" or not is_looked_at(label, endpoint, asked=wants_stream):
             return await forward_bytes(self._request, reply, self._deadlines)
         if not wants_stream and media_type(label) == _JSON and endpoint in ANSWERS_JSON:
-            return await self._forward_buffered(reply)  # nearly every answer: save the peek
+            # Nearly every answer takes this way, without a peek.
+            return await self._forward_buffered(reply)
         peeked = PeekedResponse(reply)
         if wants_stream and media_type(label) == _SSE:
-            self._prepare_stream(reply)  # heartbeats may precede its first bytes
+            self._prepare_stream(reply)  # the client may need heartbeats before its first bytes
         first = await peeked.peek(self._deadlines)
         match kind_of(first, label, endpoint, asked=wants_stream):
             case "events":
@@ -180,7 +180,8 @@ class UpstreamAttempt:
         if reply.status < 400:
             return redirect_error()
         raw = await read_error_body(reply, self._deadlines, self._reservation.add)
-        if reply.status == 508 and self._endpoint.loop_mark:  # in the form of any API
+        # Another proxy of ours may report the loop in any API's error format.
+        if reply.status == 508 and self._endpoint.loop_mark:
             hops = self._request[CONTEXT].loop_marks
             return loop_detected(hops.settings[self._endpoint.loop_mark])
         return refusal_error(reply, self._exchange, raw)
@@ -199,7 +200,7 @@ class UpstreamAttempt:
         try:
             await gather_first_error([choice(index, reply) for index, reply in enumerate(replies)])
         except BaseException:
-            self._count_tokens(self._exchange.partial_usage)  # it is billed nevertheless
+            self._count_tokens(self._exchange.partial_usage)  # the upstream bills them nevertheless
             raise
         return self._json_answer(self._exchange.answer(), {})
 
@@ -220,7 +221,8 @@ class UpstreamAttempt:
         body = await self._read_buffered(reply)
         label, endpoint = reply.headers.get("content-type", ""), self._call.endpoint
         if endpoint in ANSWERS_JSON and self._call.method == "POST" and not body.strip():
-            raise bad_response()  # elsewhere an empty answer is valid, as of silence
+            # For other kinds an empty answer is valid: a transcript of silence has no text.
+            raise bad_response()
         self._exchange.translate_reply(body)
         if (
             self.client_stream is not None

@@ -74,7 +74,7 @@ class ChoiceRelay:
             try:
                 await self._relay_first_event(reply)
                 if self._client_stream.has_content:
-                    self._ticket.answered()  # others need not wait for this answer's end
+                    self._ticket.answered()  # the circuit closes now, not when this answer ends
                 await self._relay_rest(without_peeking(reply))
             except NETWORK_ERRORS as exc:
                 check_client_connected(self._request)
@@ -115,7 +115,8 @@ class ChoiceRelay:
                     events = self._redact_failure(events)
                 if abs(translator.held - reservation.size) > _UNTRACKED:
                     reservation.set(translator.held)
-            except Exception as exc:  # of any kind: it must not reach the parser that calls this
+            except Exception as exc:
+                # The parser that calls this function must not see any exception.
                 failure = exc
                 return True
             if events:
@@ -132,13 +133,13 @@ class ChoiceRelay:
                 await self._client_stream.wait_drained()
 
     def _redact_failure(self, events: bytes) -> bytes:
-        """Return *events*; keys are removed from those with which the upstream's stream fails."""
+        """Return *events* without keys, if they report a failure of the upstream's stream."""
         failure = self._translator.failure
         if failure is None or not events:
             return events
         redacted = redact_events(self._request, events)
         if not redacted:
-            raise failure  # the client gets our own words instead
+            raise failure  # the client gets the proxy's own error instead
         return redacted
 
     async def _write(self, events: bytes) -> None:

@@ -76,7 +76,7 @@ class ClientStream:
         self._form = client_api(request).stream_form(call, request.headers)
         self._content_begun = False
         self._record: CallRecord = request[RECORD]
-        self._unread_bytes = request[ADMITTED_CALL].open_reservation()  # for the client to read
+        self._unread_bytes = request[ADMITTED_CALL].open_reservation()  # not yet read by the client
         self._response: web.StreamResponse | None = None
         self._headers_task: asyncio.Task[None] | None = None
         self._chunked = True
@@ -95,7 +95,7 @@ class ClientStream:
         self._transport = transport
 
     def answer_headers(self, crossing: Mapping[str, str]) -> dict[str, str]:
-        """Return a streamed answer's headers, *crossing* ones of the upstream's among them."""
+        """Return a streamed answer's headers, including *crossing*, those of the upstream."""
         return stream_headers({"content-type": self._form.content_type, **crossing})
 
     def number_events(self, *, relayed: bool) -> SequenceNumbers | None:
@@ -132,9 +132,9 @@ class ClientStream:
         if self._chunked:
             response.enable_chunked_encoding()
         else:
-            response.force_close()  # even with keep-alive: nothing else marks the end
+            response.force_close()  # only this marks the end, even with keep-alive
         await response.prepare(self._request)
-        response.headers.clear()  # free them: the stream may last long
+        response.headers.clear()  # frees memory, because the stream may last long
         self.headers = {}
         self._response = response
         self.headers_sent = True
@@ -169,7 +169,7 @@ class ClientStream:
         return self._connection.is_write_paused
 
     def is_content(self, events: bytes) -> bool:
-        """Tell whether whole *events* hold some of the answer, and not only signs of life."""
+        """Return whether complete *events* contain content, and not only heartbeats."""
         return self._form.has_content(events)
 
     def is_write_paused(self) -> bool:
@@ -205,14 +205,14 @@ class ClientStream:
             self._unread_bytes.set_unchecked(0)
 
     async def fail(self, error: ProxyError) -> web.StreamResponse:
-        """Say *error* in the stream, and end it cleanly: SDKs then raise it with its code."""
+        """Send *error* in the stream, and end it cleanly: SDKs then raise it with its code."""
         await self.send_headers()
         if self._form.error_pause and self.has_content:
             await self.wait_drained()
             await asyncio.sleep(self._form.error_pause)
         if self._form.silent:
             assert self._response is not None  # noqa: S101 - the headers are sent
-            self.abort()  # an end without the mark of the end is all that can be said
+            self.abort()  # only a truncated stream can report the failure now
             self.ended = True
             return self._response
         self._write_chunk(self._form.failure(error))
@@ -220,11 +220,11 @@ class ClientStream:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the client has all of the answer but its end mark: no failure can harm it."""
+        """Whether the client has the whole answer except for its end marker."""
         return self.has_content and self.source is not None and self.source.is_settled
 
     async def finish_settled(self) -> web.StreamResponse:
-        """Write the end, which the upstream did not come to, and end the answer."""
+        """Write the end marker that the upstream did not send, and end the answer."""
         source = self.source
         ending = source.feed_eof() if isinstance(source, TranslatedStream) else self._form.end_mark
         if ending:
@@ -236,7 +236,7 @@ class ClientStream:
         await self.send_headers()
         assert self._response is not None  # noqa: S101 - commit() made it
         if self._connection.is_write_paused:
-            await self.wait_drained()  # within the stall timeout, unlike write_eof
+            await self.wait_drained()  # this observes the stall timeout, which write_eof does not
         self.ended = True
         await self._response.write_eof()
         return self._response
@@ -329,7 +329,7 @@ async def send_buffered(
             await streamed.write(memoryview(body)[start : start + _CHUNK_SIZE])
         await streamed.write_eof()
     except asyncio.CancelledError:
-        delivery.abort()  # part of it may be sent: nothing may follow, not even an error
+        delivery.abort()  # after a partial answer nothing may follow, not even an error
         raise
     return streamed
 

@@ -29,7 +29,7 @@ async def forward_bytes(
     if length is not None and length.isdecimal():
         response.content_length = int(length)
     elif request.version < HttpVersion11:
-        response.force_close()  # no length, no chunks: the end of the connection ends the answer
+        response.force_close()  # without length and chunks, only this ends the answer
     await response.prepare(request)
     record = request[RECORD]
     record.status = reply.status
@@ -43,11 +43,11 @@ async def forward_bytes(
         await response.write_eof()
     except NETWORK_ERRORS:
         check_client_connected(request)
-        # The headers are sent, and an error has no place: the client must notice the truncation.
+        # The headers are sent, so there is no place for an error: the connection is cut.
         record.outcome, record.code = "upstream_error", "upstream_truncated"
         delivery.abort()
     except asyncio.CancelledError:
-        delivery.abort()  # cancelled: nothing may follow part of an answer, not even an error
+        delivery.abort()  # after a partial answer nothing may follow, not even an error
         raise
     reply.release_at_end()
     return response

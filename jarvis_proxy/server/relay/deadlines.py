@@ -279,7 +279,7 @@ class DeadlineMonitor:
         for deadlines in self:
             try:
                 deadlines.tick(now)
-            except Exception as exc:  # one call must not stop the monitor for all
+            except Exception as exc:  # one call's error must not stop the monitor
                 _LOG.error(
                     "internal error of the deadline monitor; the call is cancelled", exc_info=exc
                 )

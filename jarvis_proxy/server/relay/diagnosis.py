@@ -61,7 +61,7 @@ def classify(error: ProxyError) -> FailureKind:
     if error.code in _OURS:
         return FailureKind.LOCAL
     if error.code == "loop_detected":
-        return FailureKind.INTERRUPTED  # no retry: it would loop again
+        return FailureKind.INTERRUPTED  # a retry would loop again
     if error.code == "upstream_auth_failed":
         return FailureKind.KEY_REFUSED
     status = error.retry_status or error.status
@@ -74,7 +74,7 @@ def classify(error: ProxyError) -> FailureKind:
     if isinstance(error, UpstreamRefusal | UpstreamErrorResponse) and error.status in _OVERLOAD:
         return FailureKind.OVERLOADED
     if error.code is None or not str(error.code).startswith("upstream_"):
-        return FailureKind.OVERLOADED  # an error as the first event
+        return FailureKind.OVERLOADED  # the first event was an error
     return FailureKind.INTERRUPTED
 
 

@@ -1,6 +1,6 @@
-"""What the proxy looks at in a session's messages: models, tokens, keys in errors. IO.
+"""Reads models, tokens and keys in errors from a session's messages. IO.
 
-No message is kept, and none is changed but for a model's name and for keys.
+Messages are not kept. Only a model's name and keys are changed in them.
 """
 
 import time
@@ -47,7 +47,7 @@ class SessionObserver:
 
         Raises:
             ProxyError: 404 `model_not_found`, it names a model that the key may not use;
-                400 `invalid_json`, that cannot be told; 503 `overloaded`, memory is full.
+                400 `invalid_json`, the model cannot be read; 503 `overloaded`, memory is full.
         """
         if frame.kind not in DATA:
             return frame
@@ -103,7 +103,7 @@ class SessionObserver:
         self._add_usage(model, counts)
 
     def _add_usage(self, model: str, counts: tuple[int, ...]) -> None:
-        """Count one response as a call that has ended: a session may last for an hour."""
+        """Count one response as a finished call, because a session may last for an hour."""
         part = replace(
             self._record,
             upstream_model=model,
@@ -123,7 +123,7 @@ class SessionObserver:
         self._context.usage.add(part)
 
     def check_budget(self) -> None:
-        """Check that something is left of the key's budgets.
+        """Check that the key's budgets are not used up.
 
         Raises:
             LimitExceeded: 429 `insufficient_quota`.

@@ -71,7 +71,7 @@ class RealtimeSession:
         self._down = asyncio.create_task(self._from_upstream(), name="realtime down")
         both = (self._up, self._down)
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        # Where both have ended, a close frame says more than a lost connection.
+        # If both have ended, a close frame says more than a lost connection.
         ends = [task.result() for task in both if task.done()]
         self.end = next((end for end in ends if end.frame is not None), ends[0])
         await self._pass_on(self.end)
@@ -86,7 +86,7 @@ class RealtimeSession:
                 frame = self._observer.from_client(frame)
                 if not await _sent(self._upstream, frame):
                     return SessionEnd("upstream")
-            except ProxyError as error:  # it concerns this event only
+            except ProxyError as error:  # this concerns one event only
                 if not await _sent(self._client, _error_frame(error)):
                     return SessionEnd("client")
 
@@ -152,7 +152,7 @@ class RealtimeSession:
             await asyncio.gather(self._up, self._down, return_exceptions=True)
             sides = (self._upstream, self._client)
             saying = asyncio.gather(*(_say(side, last, wait=wait) for side in sides))
-            # Both have been told before the time begins, which a busy machine may take away.
+            # Both sides got their frames before the time starts: a busy machine may use it up.
             await asyncio.sleep(0)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_SECOND):

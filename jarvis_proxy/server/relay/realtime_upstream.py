@@ -1,4 +1,4 @@
-"""Asking an upstream for a session: one key after the other, within the circuit breaker. IO.
+"""Requests a session from an upstream: one key after another, within the circuit breaker. IO.
 
 A session cannot be repeated and has no fallback, so this is not the retry loop of other calls.
 """
@@ -46,9 +46,9 @@ async def with_a_key(
     *,
     own_key: str | None = None,
 ) -> _T:
-    """Return what *ask* gives with a key of the upstream's; after a refused one, with the next.
+    """Return the result of *ask* with a key of the upstream; after a refused key, with the next.
 
-    *own_key* is a client's own, in place of all of them.
+    *own_key* is the client's own key, which replaces them.
 
     Raises:
         ProxyError: what *ask* raised last; 503 `upstream_unavailable`, the circuit is open.
@@ -82,7 +82,7 @@ def _pick(request: web.Request, tried: frozenset[int]) -> int | None:
 
 
 def _prepare(request: web.Request, error: ProxyError, *, is_own: bool) -> None:
-    """Redact keys in *error*, log what the operator can fix, and say whether to try again."""
+    """Redact keys in *error*, log what the operator can fix; return whether to try again."""
     redact_error(request, error)
     if error.reason and not is_own:
         _LOG.warning(
@@ -132,7 +132,7 @@ async def _ask(
 
 
 def marked(request: web.Request, upstream: UpstreamRequest) -> UpstreamRequest:
-    """Return *upstream* with the mark by which a loop is recognised, in the client's trace."""
+    """Return *upstream* with the loop mark, and in the client's trace."""
     record = request[RECORD]
     if (mark := request[CONTEXT].endpoints[record.upstream].loop_mark) != "":
         upstream = with_mark(upstream, mark, request.headers.get(LOOP_HEADER))
@@ -144,9 +144,9 @@ def marked(request: web.Request, upstream: UpstreamRequest) -> UpstreamRequest:
 def refusal(
     request: web.Request, status: int, headers: Mapping[str, str], raw: bytes, *, is_own: bool
 ) -> ProxyError:
-    """Return the error for an upstream's answer that is none of what was asked for.
+    """Return the error for an upstream's answer that is not the requested one.
 
-    *is_own*: it was asked with the secret of a client, not with a key of the proxy's.
+    *is_own*: the request had a client's secret, not a key of the proxy.
     """
     context, upstream = request[CONTEXT], request[RECORD].upstream
     endpoint: UpstreamEndpoint = context.endpoints[upstream]
@@ -165,7 +165,7 @@ def refusal(
 
 
 def secret_refused() -> ProxyError:
-    """Return 401 `invalid_api_key` for a client secret that the upstream takes no more."""
+    """Return 401 `invalid_api_key` for a client secret that the upstream no longer accepts."""
     return ProxyError(
         401,
         "The upstream does not take this client secret any more. Ask for another one.",

@@ -18,7 +18,7 @@ from jarvis_proxy.wire.headers import charset, is_field_value, media_type, respo
 _JSON: Final = "application/json"
 _MAX_BODY: Final = 1024 * 1024
 _BODY_TIMEOUT: Final = 10.0
-# They describe the received body, which may differ from the sent one.
+# These headers describe the received body, and the sent one may differ.
 _BODY_HEADERS: Final = (
     "accept-ranges",
     "content-disposition",
@@ -89,7 +89,7 @@ def redirect_error() -> ProxyError:
 
 
 def refusal_error(reply: TransportResponse, exchange: Exchange, raw: bytes) -> ProxyError:
-    """Return the error that *exchange* makes of a refusal with the body *raw*, or it as it came."""
+    """Return *exchange*'s translation of a refusal with the body *raw*, or it unchanged."""
     error = exchange.translate_error(reply.status, reply.headers, raw)
     if error is not None:
         return UpstreamRefusal(error, reply.status, raw)

@@ -72,7 +72,7 @@ class PeekedResponse:
                     break
                 inflater.feed(data)
             else:
-                await asyncio.sleep(0)  # much output may come from little input: let others run
+                await asyncio.sleep(0)  # little input may expand to much output: let others run
         except InvalidCoding as exc:
             raise bad_response() from exc
         if not piece and not inflater.is_complete:

@@ -126,7 +126,7 @@ class CallRunner:
                 and self._client_stream.head_promised
                 and not self._client_stream.ended
             ):
-                self._client_stream.abort()  # no later answer may join the one that has begun
+                self._client_stream.abort()  # no other answer may follow the one that has begun
 
     async def _use_route(self, index: int) -> None:
         """Build the call for one of its routes, and pick a key."""
@@ -134,7 +134,7 @@ class CallRunner:
         self._endpoint = self._context.endpoints[route.upstream]
         self._record.upstream, self._record.upstream_model = route.upstream, route.upstream_model
         self._call = self._make_call(route)
-        self._media_bytes.set_unchecked(0)  # those of the failed route
+        self._media_bytes.set_unchecked(0)  # frees those of the failed route
         self._request_bytes.set_unchecked(0)
         needs, exchange = await self._offload(self._prepare)
         if exchange is None:
@@ -245,7 +245,7 @@ class CallRunner:
         ):
             return False
         if self._request.transport is None or self._request.transport.is_closing():
-            return False  # an answer that is not a stream was truncated
+            return False  # a buffered answer was truncated
         if isinstance(error, EmptyAnswerError) or await self._apply_recovery(error):
             # A different request, or a single repetition: the retry policy does not apply.
             self._deadlines.next_attempt_started()
@@ -339,7 +339,7 @@ class CallRunner:
     async def _fail(self, error: ProxyError) -> web.StreamResponse:
         """Send *error* in a stream that has begun; otherwise raise it."""
         if isinstance(error, ConnectError):
-            error.should_retry = True  # nothing was sent, so a retry bills nothing twice
+            error.should_retry = True  # nothing was sent, so nothing is billed twice
         elif self._record.attempts > 1 and error.should_retry is None:
             # The proxy has retried: retries of the client would multiply the attempts.
             error.should_retry = False
@@ -353,7 +353,7 @@ class CallRunner:
             return await client_stream.finish_settled()
         self._record.outcome = "refused" if isinstance(error, LimitExceeded) else "upstream_error"
         self._record.code = "" if error.code is None else str(error.code)
-        self._deadlines.upstream_done = True  # a limit that has passed must not end it again
+        self._deadlines.upstream_done = True  # a timeout must not cancel it once more
         return await client_stream.fail(error)
 
     async def _fail_internally(self, exc: Exception) -> web.StreamResponse:

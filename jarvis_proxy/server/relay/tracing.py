@@ -1,4 +1,4 @@
-"""What a trace needs to know while a call runs: its attempts, and who asked. IO (clock)."""
+"""Collects what a trace needs while a call runs: its attempts, and the client. IO (clock)."""
 
 import time
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _CANCELLED: Final = "cancelled"
 
 
 def new_attempt(record: CallRecord) -> AttemptRecord:
-    """Return what is known of an attempt that begins now."""
+    """Return the record of an attempt that begins now."""
     span_id = _RANDOM.getrandbits(64) or 1
     return AttemptRecord(record.upstream, record.upstream_model, time.monotonic(), span_id)
 
