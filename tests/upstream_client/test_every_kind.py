@@ -512,6 +512,8 @@ ELSEWHERE: Final = {
     "test_what_is_remembered_of_requests_is_bounded": "of heads, which do not know their kind",
     "test_memory_of_kinds_of_requests_is_bounded": "of heads, which do not know their kind",
     "test_nothing_long_is_remembered_of_a_request_and_nothing_of_an_upload": "names its kinds",
+    "test_names_are_in_lower_case_and_the_last_of_two_values_counts": "of the parser",
+    "test_head_of_an_answer_is_bounded": "of the parser",
     "test_session_overrides_every_default_that_hurts": "of the session, which all kinds share",
     "test_session_and_direct_requests_share_connections": "names its kinds",
     "test_closed_transport_sends_nothing": "of the session, which all kinds share",

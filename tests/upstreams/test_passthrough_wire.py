@@ -36,13 +36,16 @@ def usage_of(stream: bytes) -> TokenUsage | None:
         event = json.loads(line.removeprefix("data: "))
         usage = (event.get("response") or event).get("usage")
         if usage:
-            names = [name for name in usage if name.endswith("_tokens_details")]
+            names = [name for name in usage if "_token" in name and name.endswith("_details")]
             details = {key: count for name in names for key, count in (usage[name] or {}).items()}
+            given = usage.get("prompt_tokens_details") or usage.get("input_token_details") or {}
             found = TokenUsage(
                 usage.get("prompt_tokens", usage.get("input_tokens", 0)),
                 usage.get("completion_tokens", usage.get("output_tokens", 0)),
                 details.get("cached_tokens", 0),
                 details.get("reasoning_tokens", 0),
+                audio=given.get("audio_tokens", 0),
+                image=given.get("image_tokens", 0),
             )
     return found
 
