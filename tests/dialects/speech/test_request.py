@@ -17,7 +17,13 @@ def asking(**asked: object) -> bytes:
     return json.dumps({"model": "m-tts", "voice": "alloy", "input": "Hi", **asked}).encode()
 
 
-def read(encodes: tuple[str, ...] = (), *, strict: bool = False, **asked: Any) -> DialectCall:
+def read(
+    encodes: tuple[str, ...] = (),
+    *,
+    strict: bool = False,
+    features: ModelFeatures = SPEAKS,
+    **asked: Any,
+) -> DialectCall:
     body = asking(**asked)
     call = Call(
         endpoint="audio/speech",
@@ -30,7 +36,7 @@ def read(encodes: tuple[str, ...] = (), *, strict: bool = False, **asked: Any) -
         now=0.0,
         strict_params=strict,
     )
-    return SpeechDialect(encodes).read(call, SPEAKS)
+    return SpeechDialect(encodes).read(call, features)
 
 
 def test_the_chat_request() -> None:
@@ -43,6 +49,13 @@ def test_the_chat_request() -> None:
     }
     assert client.headers == (("content-type", "audio/wav"),)
     assert client.request.params.param("messages[0].content") == "input"
+
+
+def test_model_that_does_not_speak_is_refused() -> None:
+    with pytest.raises(ProxyError, match="`m-tts` does not speak") as error:
+        read(features=ModelFeatures())
+
+    assert (error.value.status, error.value.param) == (400, "model")
 
 
 @pytest.mark.parametrize("said", [None, "", " ", "None"])
