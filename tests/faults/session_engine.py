@@ -30,7 +30,9 @@ SETTINGS: Final = {
     "LOG_LEVEL": "info",
     "MAX_BODY_MB": "1",
     "WRITE_STALL_TIMEOUT": str(LIMIT),
-    "FIRST_BYTE_TIMEOUT": str(_PATIENCE),  # a busy machine may not answer handshakes at once
+    # A busy machine may not answer handshakes at once.
+    "CONNECT_TIMEOUT": str(_PATIENCE),
+    "FIRST_BYTE_TIMEOUT": str(_PATIENCE),
     "IDLE_TIMEOUT": str(LIMIT),
     "STREAM_TOTAL_TIMEOUT": str(LIMIT),
 }

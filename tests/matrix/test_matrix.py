@@ -137,6 +137,7 @@ def test_every_client_reads_what_any_upstream_streams(
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @in_every_cell
 def test_no_cut_of_a_stream_changes_what_is_read(client: str, upstream: str) -> None:
     case = BY_NAME["everything"]
