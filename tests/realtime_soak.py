@@ -34,7 +34,7 @@ _SIZES: Final = (0, 1, 125, 126, 4000, 65535, 65536, 200_000)
 _CODES: Final = (1000, 1001, 1008, 1011, 3000, 4999)
 _TICK: Final = 0.05
 _LATE: Final = 0.4
-"""Seconds; the proxy waits for one second for a side that is told of an end."""
+"""Seconds; the proxy waits one second for a side after it passed the end on."""
 _SETTINGS: Final = {"MAX_BODY_MB": "1", "MAX_INFLIGHT_MB": "2000"}
 _DYING: Final = 200
 """Upstreams for handshakes that fail: the circuit of one would open for all sessions."""

@@ -32,8 +32,8 @@ _RENEW_EVERY: Final = LEASE / 3
 # for long enough to be full again.
 # "a" admits a call: name, call, requests and tokens a minute, concurrent calls (0: no limit),
 # tokens. "s" settles tokens, "r" releases a call, "k" renews calls. Durations are in milliseconds.
-# Stored values are clamped when read: whoever wrote them, no key is shut out for longer than its
-# own calls could cause.
+# Stored values are clamped when read, so a wrong value never blocks a key for longer than its own
+# calls could.
 _LUA: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

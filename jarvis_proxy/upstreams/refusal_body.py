@@ -95,7 +95,7 @@ def _first_data(body: bytes) -> bytes:
 
 
 def _without_tags(text: str) -> str:
-    """Return the visible text of markup. Linear in time, whatever is open or nested."""
+    """Return the visible text of markup, in time linear in its length."""
     first, *rest = text.split("<")
     seen, unseen = [first], ""
     for piece in rest:

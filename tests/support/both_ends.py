@@ -101,7 +101,7 @@ class Death:
 
     @property
     def waits_for_stall(self) -> bool:
-        """Whether the other side is told only when nothing was taken for too long.
+        """Whether the other side learns of the end only by a stall timeout.
 
         The end of a side's words is read behind what waits for that side, which takes nothing.
         """

@@ -1,4 +1,4 @@
-"""Converts the events of a choice to content blocks, of which one is open at a time. Pure.
+"""Converts the events of a choice to content blocks, one open block at a time. Pure.
 
 Source: https://docs.claude.com/en/api/messages-streaming (read 2026-11).
 """

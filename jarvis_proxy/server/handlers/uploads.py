@@ -82,9 +82,8 @@ class StreamedUpload:
         """Read until the model is known or the form ends.
 
         Raises:
-            ProxyError: 413, 408 or 503 `overloaded`, the body is too large, too slow, or there is
-            not
-                enough memory; 400 `invalid_multipart`.
+            ProxyError: 413, 408 or 503 `overloaded`, the body is too large, too slow, or memory is
+                full; 400 `invalid_multipart`.
         """
         while scanner.model is None and (data := await self.read()):
             self._reservation.add(len(data))

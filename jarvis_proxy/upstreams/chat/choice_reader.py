@@ -243,7 +243,7 @@ def _is_plain(choice: Fields) -> bool:
 
 
 def _texts(content: object) -> Iterator[tuple[Literal["text", "thought"], str]]:
-    """Yield the texts of ``content``: one string, or parts, some of which may be thoughts."""
+    """Yield the texts of ``content``, which is a string or parts; parts may be thoughts."""
     if isinstance(content, str):
         if content:
             yield "text", content

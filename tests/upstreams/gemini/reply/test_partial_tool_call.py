@@ -13,7 +13,7 @@ from jarvis_proxy.upstreams.gemini.reply.partial_tool_call import PartialToolCal
 
 
 def assemble(*pieces: dict[str, Any]) -> dict[str, Any]:
-    """Feed pieces, of which the last ends the call; return its arguments."""
+    """Feed pieces; the last one ends the call. Return its arguments."""
     call = PartialToolCall("n1", "f", "sig")
     decoded = [
         msgspec.convert({"partialArgs": [p], "willContinue": True}, FunctionCall) for p in pieces
