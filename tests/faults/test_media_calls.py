@@ -1,21 +1,20 @@
 """The network's faults on what Gemini hears, says, draws and goes on with, as seen raw."""
 
-import asyncio
 import base64
-import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
 
-from tests.conftest import BEARER, Proxy, running_proxy
-from tests.faults.test_every_call import BEFORE, LIMITS, WITHIN, Fault
+from tests.conftest import Proxy
+from tests.faults.raw_calls import ask, before_fault
+from tests.faults.test_every_call import BEFORE, WITHIN, Fault
 from tests.support.forms import CONTENT_TYPE, form, part
 from tests.support.google_media import SAMPLES, blob, frame
-from tests.support.raw_client import RawResponse, connect
-from tests.support.raw_upstream import Peer, RawUpstream, Received
+from tests.support.raw_client import RawResponse
+from tests.support.raw_upstream import Peer
 
 pytestmark = pytest.mark.slow
 
@@ -41,10 +40,7 @@ class Call:
 
     async def ask(self, proxy: Proxy) -> RawResponse:
         """Send it."""
-        headers = {**BEARER, "Content-Type": self.media_type}
-        async with connect(proxy.port) as connection:
-            await connection.post(self.path, self.body, headers)
-            return await asyncio.wait_for(connection.response(), 10)
+        return await ask(proxy, self.path, self.body, self.media_type)
 
     async def begin(self, peer: Peer) -> None:
         """Send the head of a good answer and some of its body."""
@@ -105,23 +101,10 @@ CALLS: Final[Mapping[str, Call]] = {
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
 
 
-@contextlib.asynccontextmanager
-async def before_gemini(call: Call, fault: Fault) -> AsyncIterator[tuple[Proxy, RawUpstream]]:
-    async def play(peer: Peer, request: Received) -> None:
-        await fault(call, peer)  # type: ignore[arg-type]  # a call of the same shape
-
-    upstream = RawUpstream(play, base_path="/v1beta")
-    async with (
-        upstream.running(),
-        running_proxy(gemini=upstream.base_url, **LIMITS) as proxy,
-    ):
-        yield proxy, upstream
-
-
 @every_call
 @pytest.mark.parametrize("fault", BEFORE, ids=[fault.__name__ for fault in BEFORE])
 async def test_error_in_place_of_an_answer(call: Call, fault: Fault) -> None:
-    async with before_gemini(call, fault) as (proxy, upstream):
+    async with before_fault(call, fault, gemini=True) as (proxy, upstream):
         seen = await call.ask(proxy)
 
     assert (seen.status, seen.error()["code"]) == BEFORE[fault]
@@ -131,7 +114,7 @@ async def test_error_in_place_of_an_answer(call: Call, fault: Fault) -> None:
 @every_call
 @pytest.mark.parametrize("fault", WITHIN, ids=[fault.__name__ for fault in WITHIN])
 async def test_answer_that_breaks_off_never_looks_whole(call: Call, fault: Fault) -> None:
-    async with before_gemini(call, fault) as (proxy, upstream):
+    async with before_fault(call, fault, gemini=True) as (proxy, upstream):
         seen = await call.ask(proxy)
 
     assert len(upstream.received) == 1
