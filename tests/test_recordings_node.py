@@ -14,10 +14,10 @@ from tests.conftest import KEY, running_proxy
 from tests.faults.node import Missing, home
 from tests.support import plain_readings
 from tests.support.crossings import (
-    CHAT,
     GOOGLE,
     MESSAGES,
     RESPONSES,
+    SOURCES,
     answer_for,
     answered,
     upstream,
@@ -64,12 +64,8 @@ class Player:
 
 @pytest.mark.parametrize(
     ("folder", "kind", "source", "apis", "count"),
-    [
-        ("anthropic", "messages", "anthropic", (CHAT, RESPONSES, GOOGLE), 268),
-        ("openai", "chat", "chat", (RESPONSES, MESSAGES, GOOGLE), 133),
-        ("gemini", "generate", "gemini", (CHAT, RESPONSES, MESSAGES), 296),
-    ],
-    ids=["anthropic", "chat", "gemini"],
+    SOURCES,
+    ids=[row[2] for row in SOURCES],
 )
 async def test_the_sdks_for_node_read_what_every_answer_says(
     folder: str, kind: str, source: str, apis: tuple[str, ...], count: int

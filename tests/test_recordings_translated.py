@@ -25,6 +25,7 @@ from tests.support.crossings import (
     GOOGLE,
     MESSAGES,
     RESPONSES,
+    SOURCES,
     answer_for,
     answered,
     refusal,
@@ -84,12 +85,8 @@ def said(form: Form, answer: bytes) -> tuple[object, ...]:
 
 @pytest.mark.parametrize(
     ("folder", "kind", "source", "apis", "count"),
-    [
-        ("anthropic", "messages", "anthropic", (CHAT, RESPONSES, GOOGLE), 268),
-        ("openai", "chat", "chat", (RESPONSES, MESSAGES, GOOGLE), 133),
-        ("gemini", "generate", "gemini", (CHAT, RESPONSES, MESSAGES), 296),
-    ],
-    ids=["anthropic", "chat", "gemini"],
+    SOURCES,
+    ids=[row[2] for row in SOURCES],
 )
 def test_every_answer_is_valid_for_the_sdks_of_the_other_apis(
     folder: str, kind: str, source: str, apis: tuple[str, ...], count: int

@@ -21,6 +21,7 @@ from tests.support.crossings import (
     GOOGLE,
     MESSAGES,
     RESPONSES,
+    SOURCES,
     answer_for,
     answered,
     upstream,
@@ -101,16 +102,11 @@ FREE: Final = frozenset(
     )
 )  # fmt: skip
 """The fields that hold any text: answers that differ in these alone have one type."""
-_SOURCES: Final = (
-    ("anthropic", "messages", "anthropic", (CHAT, RESPONSES, GOOGLE)),
-    ("openai", "chat", "chat", (RESPONSES, MESSAGES, GOOGLE)),
-    ("gemini", "generate", "gemini", (CHAT, RESPONSES, MESSAGES)),
-)
 
 
 def translated() -> Iterator[tuple[Form, Json]]:
     """Yield every answer, or event of one, that a client of each API gets of a recording."""
-    for folder, kind, source, apis in _SOURCES:
+    for folder, kind, source, apis, _ in SOURCES:
         service = upstream(source)
         for recording in answered(folder, kind):
             stream = "sse" in recording["response"]

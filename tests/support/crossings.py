@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from jarvis_proxy.canonical.call import Call
 from jarvis_proxy.canonical.exchange import Exchange, Media, Upstream
@@ -26,6 +26,16 @@ MODELS = {"gemini": "gemini-3-flash-preview", "anthropic": "claude-opus-4-8", "c
 _USER = [{"role": "user", "content": "Hi"}]
 _STEP = 701
 _JPEG = base64.b64decode("/9j/4AAQSkZJRgABAQEAYABgAAD/2wBDAAgGBg==")
+
+SOURCES: Final = (
+    ("anthropic", "messages", "anthropic", (CHAT, RESPONSES, GOOGLE), 268),
+    ("openai", "chat", "chat", (RESPONSES, MESSAGES, GOOGLE), 133),
+    ("gemini", "generate", "gemini", (CHAT, RESPONSES, MESSAGES), 296),
+)
+"""Recorded answers: folder, kind, upstream, other client APIs, and how many are whole.
+
+Of Gemini's 302, six are errors or cut.
+"""
 
 
 def upstream(kind: str) -> Upstream:
